@@ -75,6 +75,7 @@ path = "out.jsonl"
 [[rules]]
 name = "all"
 send_to = "archive"
+group_by = []
 "#
     );
     std::fs::write(folder.join("relay.toml"), config)?;

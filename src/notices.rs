@@ -22,11 +22,8 @@ use crate::model::{
     AppName, Clock, Current, Delivery, DeliveryState, DestinationName, EventId, EventSeq,
     EventState, MessageSpec, Notice, NoticeKind, Private, RuleName, Severity, Timestamp, Trigger,
 };
-use crate::store::{Accepted, AdminResult, Arrival, DeliveryFilter, NewDelivery, Store};
+use crate::store::{Accepted, AdminResult, Arrival, DeliveryFilter, NOTICE, NewDelivery, Store};
 use crate::telemetry::{Metrics, events::NoticeGiven};
-
-/// The event type of a notice in the store.
-pub const NOTICE: &str = "feedback_relay.notice";
 
 /// The value of a notice event in place of the receiving app.
 const VIA: &str = "relay";
@@ -35,7 +32,7 @@ const VIA: &str = "relay";
 const REPEAT_AFTER_SECS: i64 = 3600;
 const HOUR_MILLIS: i64 = REPEAT_AFTER_SECS * 1000;
 
-/// The id of a summary contains this word in place of a subject.
+/// The word that replaces the subject in the id of a summary.
 const TOGETHER: &str = "together";
 
 /// The number of a notice's deliveries that are read: its own, and one for each fallback in the chain.
@@ -55,7 +52,7 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Builds a sender that delivers to `notify`; if that is `None`, notices go to the log and the store alone.
+    /// Builds a sender that delivers to `notify`. If that is `None`, notices are only logged and stored.
     pub fn new(
         store: Store,
         metrics: Arc<Metrics>,
@@ -134,7 +131,7 @@ impl Notifier {
             let notice = together(&one);
             let (kind, text) = (notice.kind, notice.text.clone());
             if self.give(&notice, TOGETHER, self.clock.now()).await == Given::Known {
-                // An earlier process sent a summary within this hour, so this one is in the log alone.
+                // An earlier process sent a summary within this hour, so this one is only logged.
                 tracing::warn!(notice = %kind, "{}", log_text(kind, &text));
             }
         }
@@ -154,7 +151,8 @@ impl Notifier {
         }
     }
 
-    /// Stores that number for the next process as a time: the hour, and the number as its milliseconds.
+    /// Stores the number of notices sent in this hour for the next process. The store keeps it as a time: the
+    /// hour, plus the number as milliseconds.
     async fn keep_given(&self, kind: NoticeKind, hour: i64) {
         let given = i64::try_from(self.budget().given(kind)).unwrap_or(0);
         let at = Timestamp::from_millis(hour.saturating_mul(HOUR_MILLIS).saturating_add(given));
@@ -189,7 +187,8 @@ impl Notifier {
         given
     }
 
-    /// Sends a known notice again, to the destination that takes notices now, if none took it and none may yet.
+    /// Resends a stored notice to the current destination of notices, unless an earlier delivery succeeded or
+    /// may still succeed.
     async fn give_again(
         &self,
         notice: &Notice,
@@ -220,14 +219,14 @@ impl Notifier {
     }
 }
 
-/// What became of a notice.
+/// The result of storing a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Given {
     /// It is on its way.
     New,
     /// It was sent within this hour already.
     Known,
-    /// The store failed; the log alone has it.
+    /// The store failed; the notice is only in the log.
     NotStored,
 }
 
@@ -323,7 +322,7 @@ fn arrival(
         trigger: Trigger::Event,
         due_at: now,
     });
-    // A notice that is sent later in the hour is no repeat of one that nobody got.
+    // A notice that is sent later in the hour is not a repeat of one that nobody got.
     let unsent = if delivery.is_none() { ":unsent" } else { "" };
     Arrival {
         id: EventId::new(format!("notice:{}:{key}:{hour}{unsent}", notice.kind)),
@@ -379,7 +378,6 @@ fn is_about(notice: &Notice, destination: &DestinationName) -> bool {
 fn spec() -> MessageSpec {
     MessageSpec {
         rule: RuleName::from("operator"),
-        // Waiting reports have priority.
         severity: Severity::Info,
         template: "notice".to_owned(),
         mentions: Vec::new(),
@@ -407,8 +405,8 @@ fn write_notice(notice: &Notice) -> String {
     serde_json::to_string(&body).expect("three strings are JSON")
 }
 
-/// Parses the body of an event of type [`NOTICE`]; `None` if it is no notice, or of a kind that this version
-/// does not know.
+/// Parses the body of an event of type [`NOTICE`]; `None` if it is not a notice, or of a kind that this
+/// version does not know.
 pub fn read_notice(body: &str) -> Option<Notice> {
     let body: Body = serde_json::from_str(body).ok()?;
     Some(Notice {

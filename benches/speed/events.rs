@@ -56,6 +56,8 @@ pub struct Maker {
     count: u64,
     /// The prefix of image addresses. `None`: events have no images.
     pictures: Option<String>,
+    /// The number of different pages. `None`: the usual ones.
+    pages: Option<u32>,
 }
 
 impl Maker {
@@ -68,12 +70,18 @@ impl Maker {
             run,
             count: 0,
             pictures: None,
+            pages: None,
         }
     }
 
     /// Gives later events 0 to 4 images with this address prefix, or none.
     pub fn pictures_from(&mut self, base: Option<String>) {
         self.pictures = base;
+    }
+
+    /// Makes later events faults on so many different pages, or the usual events.
+    pub fn faults_on(&mut self, pages: Option<u32>) {
+        self.pages = pages;
     }
 
     /// Returns `count` requests to `POST path` at `host`.
@@ -144,7 +152,7 @@ impl Maker {
     fn event(&mut self) -> (String, Value) {
         self.count += 1;
         let id = format!("{MARK}{:08x}{:016x}", self.run, self.chance.u64(..));
-        let fault = self.chance.u8(..10) < 7;
+        let fault = self.pages.is_some() || self.chance.u8(..10) < 7;
         let person = hex(&self.chance.u128(..).to_be_bytes());
         let event = json!({
             "schema": "2.0",
@@ -173,10 +181,23 @@ impl Maker {
                 "description": self.description(&id),
                 "images": self.images(),
                 "feedback_id": format!("7{:09}{:09}", self.run % 1_000_000_000, self.count),
-                "feedback_path": self.chance.choice(PATHS),
+                "feedback_path": self.page(),
             }
         });
         (id, event)
+    }
+
+    fn page(&mut self) -> String {
+        let Some(pages) = self.pages else {
+            let usual = self.chance.choice(PATHS);
+            return usual.copied().unwrap_or_default().to_owned();
+        };
+        // Only letters, because the relay takes digits for ids.
+        let number = self.chance.u32(..pages).to_string().into_bytes();
+        let letters = number
+            .into_iter()
+            .map(|digit| char::from(digit - b'0' + b'a'));
+        format!("pages/{}", letters.collect::<String>())
     }
 
     /// Returns one to three of the eight faults.

@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | `--rounds N` | number of rounds: 5 |
 //! | `--events N` | events in one measurement: 40,000 |
-//! | `--only ROW,ROW` | only these rows of the table, 12 to 25 |
+//! | `--only ROW,ROW` | only these rows of the table, 12 to 26 |
 //! | `--large` | also the parts of rows 19 to 21, and row 25, that need large stores |
 //! | `--waiting N`, `--kept N`, `--due N` | sizes of the large stores: 100,000 undelivered, 1,000,000 kept, 1,000,000 images due |
 //! | `--journals FOLDER` | folder of the large stores, which later runs reuse |
@@ -29,6 +29,7 @@
 mod events;
 mod hosts;
 mod http;
+mod incidents;
 mod journals;
 mod load;
 mod pictures;
@@ -75,7 +76,7 @@ impl Settings {
         let number = |name: &str, default| after(name).map_or(default, |word| read(name, word));
         let minutes = after("--minutes").map_or(60, |word| read("--minutes", word));
         let rows = after("--only").map_or_else(
-            || (12..=25).collect(),
+            || (12..=26).collect(),
             |rows| rows.split(',').map(|row| read("--only", row)).collect(),
         );
         Self {

@@ -227,6 +227,9 @@ impl Bench {
             self.start_up().await;
         }
         self.pictures().await;
+        if self.has_time_for(&[26]) {
+            self.incidents().await;
+        }
     }
 
     /// Returns whether one of these rows is wanted and time is left for it.

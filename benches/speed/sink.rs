@@ -15,6 +15,8 @@ use super::http::read_message;
 
 /// The pause after which missing events count as lost.
 const SILENCE: Duration = Duration::from_secs(10);
+/// The body of every answer: the success of a custom bot. A webhook's body has no meaning.
+const BOT_OK: &str = r#"{"code":0}"#;
 
 /// The receiver, on a thread that lives as long as the program.
 #[derive(Clone)]
@@ -127,7 +129,10 @@ async fn serve(mut stream: TcpStream, seen: Arc<Seen>) {
             events.entry(id).or_insert((Instant::now(), 0)).1 += 1;
         }
         buffer.drain(..parsed.head + parsed.body);
-        let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 2\r\n\r\n{{}}");
+        let answer = format!(
+            "HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n{BOT_OK}",
+            BOT_OK.len()
+        );
         if stream.write_all(answer.as_bytes()).await.is_err() {
             return;
         }

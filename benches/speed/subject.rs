@@ -30,14 +30,18 @@ pub enum Kind {
     Routed,
     /// The same, and messages do not wait for images.
     RoutedAtOnce,
+    /// feedback-relay, one rule that sends each report to a chat.
+    Single,
+    /// feedback-relay, one rule that sends incidents to a chat.
+    Grouped,
 }
 
 impl Kind {
-    /// Returns whether accepted events are delivered.
+    /// Returns whether accepted events are delivered at once. Messages to a chat are limited to a few a second.
     pub const fn delivers(self) -> bool {
         match self {
             Self::R1 | Self::Routed | Self::RoutedAtOnce => true,
-            Self::Bare | Self::R0 | Self::Unrouted => false,
+            Self::Bare | Self::R0 | Self::Unrouted | Self::Single | Self::Grouped => false,
         }
     }
 }
@@ -60,7 +64,7 @@ impl Subject {
             Kind::Bare | Kind::R0 | Kind::R1 => {
                 Command::new(std::env::current_exe().expect("our own path"))
             }
-            Kind::Unrouted | Kind::Routed | Kind::RoutedAtOnce => {
+            Kind::Unrouted | Kind::Routed | Kind::RoutedAtOnce | Kind::Single | Kind::Grouped => {
                 Command::new(env!("CARGO_BIN_EXE_feedback-relay"))
             }
         };
@@ -71,7 +75,7 @@ impl Subject {
                 let journal = folder.join("r1.db").display().to_string();
                 command.args(["serve", &port, "r1", &journal, sink])
             }
-            Kind::Unrouted | Kind::Routed | Kind::RoutedAtOnce => {
+            Kind::Unrouted | Kind::Routed | Kind::RoutedAtOnce | Kind::Single | Kind::Grouped => {
                 let config = configure(kind, folder, address, sink);
                 command.arg("--config").arg(config).arg("serve")
             }
@@ -168,12 +172,21 @@ fn free_address() -> SocketAddr {
 
 fn configure(kind: Kind, folder: &Path, address: SocketAddr, sink: &str) -> PathBuf {
     let matches = match kind {
-        Kind::Unrouted => "match = { tenant = \"nobody\" }",
-        Kind::Bare | Kind::R0 | Kind::R1 | Kind::Routed | Kind::RoutedAtOnce => "",
+        Kind::Unrouted => "match = { tenant = \"nobody\" }\n",
+        _ => "",
     };
     let wait = match kind {
         Kind::RoutedAtOnce => "wait = \"0s\"",
-        Kind::Bare | Kind::R0 | Kind::R1 | Kind::Unrouted | Kind::Routed => "",
+        _ => "",
+    };
+    let destination = match kind {
+        Kind::Single | Kind::Grouped => "kind = \"feishu-bot\"",
+        _ => "kind = \"webhook\"\nconcurrency = 64",
+    };
+    // Except for incidents, each event is one message.
+    let keys = match kind {
+        Kind::Grouped => "[\"path\"]",
+        _ => "[]",
     };
     let config = format!(
         "server.listen = \"{address}\"\n\
@@ -181,8 +194,8 @@ fn configure(kind: Kind, folder: &Path, address: SocketAddr, sink: &str) -> Path
          [images]\nallow_private_addresses = true\nallow_hosts = [\"127.0.0.1\"]\n{wait}\n\
          [apps.bench]\napp_id = \"{APP_ID}\"\nreceive = \"webhook\"\n\
          encrypt_key = \"{KEY}\"\nverification_token = \"{TOKEN}\"\n\
-         [destinations.sink]\nkind = \"webhook\"\nurl = \"{sink}\"\nconcurrency = 64\n\
-         [[rules]]\nname = \"all\"\n{matches}\nsend_to = \"sink\"\n"
+         [destinations.sink]\n{destination}\nurl = \"{sink}\"\n\
+         [[rules]]\nname = \"all\"\n{matches}send_to = \"sink\"\ngroup_by = {keys}\n"
     );
     let file = folder.join("relay.toml");
     std::fs::write(&file, config).expect("a writable folder");

@@ -1,7 +1,7 @@
 //! Arbitrary rules, applied to arbitrary events.
 
 use feedback_relay::feishu::read_sample;
-use feedback_relay::model::{AppName, DestinationName};
+use feedback_relay::model::{AppName, DestinationName, Timestamp};
 use feedback_relay::render::Templates;
 use feedback_relay::rules::{Known, RawRule, RuleSet, Word};
 use jiff::tz::TimeZone;
@@ -26,10 +26,12 @@ pub fn run(data: &[u8]) {
             vec![Word::Text("*acme*".to_owned()), Word::Whole(1)],
         )]
         .into(),
+        timezone: None,
     };
     let set = RuleSet::build(&rules, &known).set;
     if let Ok(event) = read_sample(event, &AppName::from("shop"), &TimeZone::UTC) {
-        let plan = set.plan(&event);
-        assert_eq!(set.explain(&event).0, plan);
+        let at = Timestamp::from_millis(1_772_302_200_000);
+        let plan = set.plan(&event, at);
+        assert_eq!(set.explain(&event, at).0, plan);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::destination::{RateLimit, Settings, slowest};
+use crate::destination::{Paces, RateLimit, Settings, SharedPace, waits};
 use crate::model::{DestinationName, Timestamp};
 use crate::store::{GateRecord, QueueStats, Store, StoreError};
 use crate::view::{DestinationView, Wait};
@@ -16,7 +16,7 @@ const MOMENT: Duration = Duration::from_secs(2);
 struct Known {
     /// Its `kind` in the configuration; `None`: it is no longer configured.
     kind: Option<&'static str>,
-    paces: Vec<RateLimit>,
+    paces: Vec<SharedPace>,
     queue: Option<QueueStats>,
     gate: Option<GateRecord>,
 }
@@ -51,6 +51,13 @@ fn views(
     gates: Vec<GateRecord>,
     now: Timestamp,
 ) -> Vec<DestinationView> {
+    let paces: Paces = known
+        .iter()
+        .map(|(name, one)| (name.clone(), one.paces.clone()))
+        .collect();
+    let waiting = queues.iter();
+    let waiting = waiting.map(|queue| (queue.destination.clone(), queue.pending));
+    let mut waits = waits(&paces, &waiting.collect());
     for queue in queues {
         let one = known.entry(queue.destination.clone()).or_default();
         one.queue = Some(queue);
@@ -62,10 +69,19 @@ fn views(
         }
     }
     let all = known.into_iter();
-    all.map(|(name, one)| view(name, one, now)).collect()
+    all.map(|(name, one)| {
+        let wait = waits.remove(&name).and_then(wait);
+        view(name, one, wait, now)
+    })
+    .collect()
 }
 
-fn view(name: DestinationName, known: Known, now: Timestamp) -> DestinationView {
+fn view(
+    name: DestinationName,
+    known: Known,
+    wait: Option<Wait>,
+    now: Timestamp,
+) -> DestinationView {
     let queue = known.queue.as_ref();
     let pending = queue.map_or(0, |queue| queue.pending);
     let gate = known.gate.unwrap_or_else(|| GateRecord::open(name.clone()));
@@ -80,15 +96,14 @@ fn view(name: DestinationName, known: Known, now: Timestamp) -> DestinationView 
         broken_since: gate.open_since,
         failing_since: gate.failing_since,
         stopped: gate.stopped,
-        paces: known.paces.iter().map(RateLimit::to_string).collect(),
-        wait: wait(&known.paces, pending),
+        paces: known.paces.iter().map(|one| one.pace.to_string()).collect(),
+        wait,
     }
 }
 
-/// Returns the rate limit that delays `pending` deliveries; `None` if the delay is shorter than [`MOMENT`].
-fn wait(paces: &[RateLimit], pending: u64) -> Option<Wait> {
-    let (pace, time) = slowest(paces, pending).filter(|(_, time)| *time > MOMENT)?;
-    Some(Wait {
+/// Returns a wait as it is shown; `None` if it is shorter than [`MOMENT`].
+fn wait((pace, time): (RateLimit, Duration)) -> Option<Wait> {
+    (time > MOMENT).then(|| Wait {
         pace: pace.to_string(),
         seconds: time.as_secs(),
     })
@@ -97,6 +112,7 @@ fn wait(paces: &[RateLimit], pending: u64) -> Option<Wait> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::destination::PaceKey;
 
     const NOW: Timestamp = Timestamp::from_millis(1_711_111_111_000);
 
@@ -110,7 +126,7 @@ mod tests {
         }
     }
 
-    fn configured(name: &str, paces: Vec<RateLimit>) -> (DestinationName, Known) {
+    fn configured(name: &str, paces: Vec<SharedPace>) -> (DestinationName, Known) {
         let kind = Some("webhook");
         let known = Known {
             kind,
@@ -122,9 +138,12 @@ mod tests {
 
     #[test]
     fn wait_for_a_rate_is_shown() {
-        let pace = RateLimit {
-            count: 95,
-            per: Duration::from_secs(60),
+        let pace = SharedPace {
+            key: PaceKey::of(&["bot"]),
+            pace: RateLimit {
+                count: 95,
+                per: Duration::from_secs(60),
+            },
         };
         let known = BTreeMap::from([configured("bot", vec![pace])]);
         let views = views(known, vec![queue("bot", 212, 0)], Vec::new(), NOW);
@@ -134,6 +153,38 @@ mod tests {
         };
         assert_eq!(views[0].wait.as_ref(), Some(&wait));
         assert_eq!(serde_json::to_value(&views[0]).unwrap()["wait_s"], 120);
+    }
+
+    /// They send in turns, so the shorter queue of two ends first.
+    #[test]
+    fn destinations_that_share_a_rate_wait_for_each_other() {
+        let pace = |key: &str| SharedPace {
+            key: PaceKey::of(&[key]),
+            pace: RateLimit {
+                count: 1,
+                per: Duration::from_secs(1),
+            },
+        };
+        let known = BTreeMap::from([
+            configured("long", vec![pace("bot")]),
+            configured("short", vec![pace("bot")]),
+            configured("alone", vec![pace("other")]),
+        ]);
+        let queues = vec![
+            queue("long", 31, 0),
+            queue("short", 11, 0),
+            queue("alone", 11, 0),
+        ];
+        let views = views(known, queues, Vec::new(), NOW);
+        let waits = views.iter().map(|one| {
+            let seconds = one.wait.as_ref().map(|wait| wait.seconds);
+            (one.name.as_str(), seconds)
+        });
+        let waits: Vec<_> = waits.collect();
+        assert_eq!(
+            waits,
+            [("alone", Some(10)), ("long", Some(41)), ("short", Some(21))]
+        );
     }
 
     #[test]

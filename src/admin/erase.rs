@@ -10,13 +10,13 @@ use crate::model::{ImageId, ImageState, StoredEvent};
 use crate::store::{Store, StoreError};
 use crate::view::{ErasedClicks, ErasedEvent};
 
-/// The longest wait for readers that need the store's log.
+/// How long to wait for readers that keep erased data in the store's write-ahead log.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The time between two checks of the log during the wait.
+/// The time between two checks of the write-ahead log during the wait.
 const LOG_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The place from which data is removed.
+/// Removes the text and images of people.
 pub struct Eraser<'a> {
     pub store: &'a Store,
     /// The images; `None` in a dry run, which removes nothing.
@@ -64,7 +64,8 @@ impl Eraser<'_> {
         Ok(ErasedClicks { clicks, erased })
     }
 
-    /// Waits some seconds until erased data has left the log. Returns whether it has.
+    /// Waits up to five seconds until erased data has left the store's write-ahead log. Returns
+    /// whether it has.
     pub async fn wait_for_log(&self) -> Result<bool, StoreError> {
         let deadline = Instant::now() + LOG_PATIENCE;
         while self.archive.is_some() && self.store.owes_erasure().await? {

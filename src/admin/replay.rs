@@ -81,7 +81,7 @@ impl Replay<'_> {
         content: &Event,
         now: Timestamp,
     ) -> Result<Option<ReplayedEvent>, StoreError> {
-        let mut plan = self.events.config.rules.plan(content);
+        let mut plan = self.events.config.rules.plan(content, now);
         if event.state == EventState::Unrouted && plan.state == EventState::Unrouted {
             // The event stays unrouted, so a second run finds it again. Destinations that already have a message get
             // no second one.

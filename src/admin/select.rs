@@ -91,7 +91,7 @@ impl EventQuery {
     }
 }
 
-/// Returns a value of a condition as TOML: codes and truth values without quotes.
+/// Returns a value of a condition as TOML: codes and booleans without quotes.
 fn written(key: &str, value: &str) -> String {
     let is_bare = match key {
         "status" | "type" | "fault" => value.parse::<i64>().is_ok(),
@@ -229,7 +229,7 @@ fn stored(row: &EventRow) -> StoredEvent {
     }
 }
 
-/// Returns whether the text, in lower case, is part of what people typed.
+/// Returns whether what the reporter typed contains `text`, which is in lower case.
 fn says(event: &Event, text: &str) -> bool {
     let typed = |feedback: &Feedback| {
         let texts = [

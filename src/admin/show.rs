@@ -30,7 +30,8 @@ impl Events<'_> {
             )
             | Err(_) => None,
         };
-        let trace = content.map(|event| self.config.rules.explain(&event).1);
+        let received_at = event.received_at;
+        let trace = content.map(|event| self.config.rules.explain(&event, received_at).1);
         let images = self.store.images_of(event.seq).await?.into_iter();
         let summaries = self.store.summaries_of(event.seq).await?.into_iter();
         let summaries = summaries.map(|(destination, summary)| LateSummaryView {

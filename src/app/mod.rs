@@ -111,7 +111,8 @@ pub struct App {
 }
 
 impl App {
-    /// Opens, binds and connects everything. `seed` seeds the random generators (jitter).
+    /// Builds the relay: opens the store and the images, binds the sockets and connects the
+    /// services. `seed` seeds the random generators (jitter).
     pub async fn build(
         config: Config,
         clock: Arc<dyn Clock>,
@@ -124,6 +125,8 @@ impl App {
             None => None,
         };
         let parts = ServiceSettings::build(&config, deps.link_key)?;
+        deps.store
+            .set_former_names(orphaned_deliveries::former_names(&config));
         let in_force = Reloadable::new(config, parts);
 
         let operator = deps.operator(&in_force);

@@ -15,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::dependencies::Dependencies;
 use super::reloadable::Reloadable;
+use crate::config::Config;
 use crate::model::{Current, DestinationName, Notice, NoticeKind};
 use crate::notices::Notifier;
-use crate::store::{Renamed, TWICE};
+use crate::store::{FormerNames, Renamed, TWICE};
 use crate::telemetry::events::DeliveryEnded;
 
 /// The time between two searches for orphaned deliveries.
@@ -26,8 +27,8 @@ const EVERY: Duration = Duration::from_secs(60);
 /// The time that orphaned deliveries wait for their destination, as uptime.
 const WAIT: Duration = Duration::from_secs(86_400);
 
-/// How long after a reload an event that was planned before it may still enter the store. It is longer than the
-/// delay of the store's queue.
+/// How long after a reload the store may still get an event that was planned before it. Longer than the delay
+/// of the store's queue.
 const PLANNED_BEFORE: Duration = Duration::from_secs(3);
 
 /// Finds orphaned deliveries. Clones share their dependencies.
@@ -160,6 +161,17 @@ impl Orphans {
             self.operator.notify(notice).await;
         }
     }
+}
+
+/// Returns the former names of the destinations, each with the current name.
+pub(super) fn former_names(config: &Config) -> FormerNames {
+    let destinations = config.destinations.iter();
+    destinations
+        .flat_map(|(name, settings)| {
+            let was = settings.common.was.iter();
+            was.map(move |old| (old.clone(), name.clone()))
+        })
+        .collect()
 }
 
 /// Calls `settle` at regular intervals with the names of all known destinations.

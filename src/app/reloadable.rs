@@ -1,11 +1,9 @@
 //! Settings that a reload replaces, all at once.
 
-use std::collections::BTreeMap;
-
 use super::service_settings::ServiceSettings;
 use crate::archive::LinkSigner;
 use crate::config::Config;
-use crate::destination::RateLimit;
+use crate::destination::Paces;
 use crate::intake::{backfill, websocket};
 use crate::model::{Current, DestinationName};
 use crate::net::GuardedClient;
@@ -26,7 +24,7 @@ pub(super) struct Reloadable {
     pub(super) notify: Current<Option<DestinationName>>,
     pub(super) links: Current<Option<LinkSigner>>,
     pub(super) destinations: Current<Vec<DestinationName>>,
-    pub(super) paces: Current<BTreeMap<DestinationName, Vec<RateLimit>>>,
+    pub(super) paces: Current<Paces>,
     pub(super) reload_refused: Current<Option<String>>,
 }
 

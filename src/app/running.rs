@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::dependencies::Dependencies;
-use super::orphaned_deliveries::Orphans;
+use super::orphaned_deliveries::{Orphans, former_names};
 use super::reloadable::Reloadable;
 use super::service_settings::{ServiceSettings, names_counted};
 use crate::config::{self, Config, Loaded};
@@ -74,13 +74,14 @@ impl Running {
             at: self.deps.clock.now(),
         });
         self.settle_removed(&config).await;
+        self.deps.store.set_former_names(former_names(&config));
         self.in_force.replace(config, parts);
         self.orphans().on_reload().await;
         self.connections.reloaded();
         self.dispatcher.reloaded();
         self.backfill.reloaded();
         if let Err(error) = self.deps.store.make_images_due().await {
-            tracing::warn!(%error, "failed to schedule pending image downloads for now after the reload; they run at their previously scheduled times");
+            tracing::warn!(%error, "failed to reschedule pending image downloads after the reload; they run at their old times");
         }
         metrics.emit(Reloaded {
             result: Ok(&changes.to_string()),
@@ -100,8 +101,8 @@ impl Running {
         }
     }
 
-    /// Returns why a valid new configuration is refused: it removes parts that are in use. An
-    /// emptied or half-written file does so, and waiting deliveries would then never be sent.
+    /// Returns why a valid new configuration is refused: it removes entries that are in use. An
+    /// emptied or half-written file would do so, and waiting deliveries would then never be sent.
     async fn takes_away(&self, new: &Config) -> Option<String> {
         let old = self.in_force.config.get();
         if let Some(reason) = config::takes_away(&old, new) {
@@ -159,7 +160,7 @@ impl Running {
             kind: NoticeKind::ReloadRefused,
             subject: "relay.toml".into(),
             text: format!(
-                "The new configuration was refused and the old one stays in force: {reason}."
+                "The new configuration was refused and the old one stays active: {reason}."
             ),
         };
         self.operator.notify(notice).await;

@@ -23,7 +23,7 @@ pub struct Process {
     signals: Signals,
 }
 
-/// What the relay needs from its caller.
+/// Dependencies that the caller of [`Process::serve`] provides.
 pub struct Surroundings<R, A> {
     /// The service manager that is notified of the relay's state.
     pub manager: ServiceManager,
@@ -134,7 +134,7 @@ where
         if taken_up {
             manager.ready(&ready);
         } else {
-            let note = "the new configuration was refused, the old one is in force";
+            let note = "the new configuration was refused, the old one stays active";
             manager.ready(&format!("{ready}; {note}"));
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::archive::LinkSigner;
 use crate::config::Config;
-use crate::destination::{KindSettings, RateLimit};
+use crate::destination::{KindSettings, Paces};
 use crate::feishu::{App, FeishuClient, Receive};
 use crate::intake::{backfill, websocket};
 use crate::model::{AppName, DestinationName};
@@ -29,7 +29,7 @@ pub(super) struct ServiceSettings {
     pub(super) notify: Option<DestinationName>,
     pub(super) links: Option<LinkSigner>,
     pub(super) destinations: Vec<DestinationName>,
-    pub(super) paces: BTreeMap<DestinationName, Vec<RateLimit>>,
+    pub(super) paces: Paces,
 }
 
 impl ServiceSettings {
@@ -207,7 +207,7 @@ impl Clients {
     }
 }
 
-fn paces(config: &Config) -> BTreeMap<DestinationName, Vec<RateLimit>> {
+fn paces(config: &Config) -> Paces {
     let all = config.destinations.iter();
     all.map(|(name, settings)| (name.clone(), settings.paces()))
         .collect()

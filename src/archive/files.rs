@@ -18,7 +18,7 @@ use crate::model::ImageId;
 /// The subfolder where files are written before they are renamed. It is on the same disk, so that a
 /// rename does not copy.
 const UNFINISHED: &str = "unfinished";
-/// Files older than this are not in use, because keeping and recording an image takes seconds.
+/// Files older than this are not in use, because storing and recording an image takes only seconds.
 const IN_HAND_MAX: Duration = Duration::from_secs(60 * 60);
 /// Free bytes that images leave on their disk, because the store may share it.
 const FREE_BYTES_MIN: u64 = 512 * 1024 * 1024;

@@ -35,7 +35,7 @@ pub(super) struct Args {
     /// Fetch feedback reported since then, e.g. 3d, at most 180d; also from before a relay first served the app
     #[arg(long, value_name = "WHEN", value_parser = since)]
     since: Option<Since>,
-    /// Show what would be taken in, and take in nothing
+    /// Show what would be added, and add nothing
     #[arg(long)]
     dry_run: bool,
     /// Print JSON
@@ -82,7 +82,7 @@ fn source(config: &Config, name: &str) -> Result<Source, Failure> {
     };
     if source.app.app_secret.is_none() {
         let reason = format!(
-            "the app {name} has no `app_secret`, in whose name the list is asked for (of a store app there is none to be had)"
+            "the app {name} has no `app_secret`, which is needed to read its feedback list (store apps have no such list)"
         );
         return Err(Failure::Usage(reason));
     }
@@ -155,8 +155,8 @@ fn intake(context: &Context, config: &Config, store: &Store) -> Intake {
     Intake::new(store.clone(), metrics, context.clock(), operator, settings)
 }
 
-/// Formats the progress: how much of the window the reports so far span. The API does not return the length of
-/// the list.
+/// Formats the progress: the part of the window that the reports read so far cover. The API does not return
+/// the length of the list.
 fn bar(source: &Source, window: Window, report: &Report) -> String {
     let whole = window.now.since(window.since).as_secs_f64().max(1.0);
     let met = report

@@ -28,7 +28,7 @@ Exit status: 0 success, 1 a failed test or online check, or warnings with --deny
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Also ask the platforms and receivers: tokens, permissions, chats, signatures, people, the clock.
+    /// Also check with the platforms and receivers: tokens, permissions, chats, signatures, people, the clock.
     /// Nothing is posted
     #[arg(long)]
     online: bool,

@@ -73,14 +73,14 @@ The whole relay runs on this machine, between stand-ins for Feishu and Slack. Re
 page, follow one, send your own, press a card's buttons, break a chat and see it recover.
 
   its rules    {config}
-               save a change and it is in force, or refused with its line (`serve` waits for a SIGHUP)
+               save a change: the relay applies it, or rejects it and shows the line (`serve` waits for a SIGHUP)
   the relay    http://{relay}/status, /metrics
 
 From another terminal:
   feedback-relay --config {config} check
   feedback-relay --config {config} events list
 
-Ctrl-C ends it, and nothing is left.
+Press Ctrl-C to stop the demo; it leaves no files.
 "
     )
 }

@@ -1,4 +1,5 @@
-//! Implements `destinations`: shows which destinations are paced, broken or stopped and why, and resumes them.
+//! Implements `destinations`: shows which destinations are rate-limited, broken or stopped and why, and
+//! resumes them.
 
 use super::context::{Context, Exit, Failure, block_on, destination};
 use super::text::Table;
@@ -76,7 +77,7 @@ async fn resume(context: &mut Context, args: &ResumeArgs) -> Result<Exit, Failur
     Ok(Exit::Done)
 }
 
-/// Describes what holds the destination back, most severe first.
+/// Describes why the destination's messages are delayed, most severe reason first.
 fn gate_text(destination: &DestinationView) -> String {
     let mut said = Vec::new();
     if destination.kind.is_none() {
@@ -92,7 +93,7 @@ fn gate_text(destination: &DestinationView) -> String {
         said.push(format!("failing since {since}"));
     }
     if let Some(until) = destination.paced_until {
-        said.push(format!("paced until {until}"));
+        said.push(format!("rate-limited until {until}"));
     }
     if said.is_empty() {
         said.push("open".into());

@@ -1,11 +1,12 @@
 //! Defines the command line, parsed by clap; each command has its own file.
 //!
 //! A command parses its arguments, calls an operation of [`admin`](crate::admin), and prints the
-//! [`view`](crate::view) that it returns: with `--json` as it is, otherwise as text. Formatting is pure and tested
-//! with hand-written records.
+//! [`view`](crate::view) that it returns: with `--json` as it is, otherwise as text. Formatting is pure and
+//! tested with hand-written records.
+//!
 //! Results go to stdout and everything else to stderr. Both go through `output::Printer`, so that no control
-//! character reaches a terminal. The exit status is 0 for done, 1 for failed or found, 2 for a wrong command line
-//! or configuration.
+//! character reaches a terminal. The exit status is 0 if everything is done, 1 if a part failed or a check
+//! found something, and 2 if the command line or the configuration is wrong.
 
 mod backfill;
 mod backup;
@@ -87,7 +88,7 @@ enum Command {
     /// List, show or close incidents: reports that are counted together
     #[command(subcommand)]
     Incidents(incidents::Command),
-    /// Show which destinations are paced, broken or stopped, or resume one
+    /// Show which destinations are rate-limited, broken or stopped, or resume one
     #[command(subcommand)]
     Destinations(destinations::Command),
     /// Fetch feedback from Feishu that was never pushed

@@ -8,8 +8,8 @@ use super::Cli;
 const HEAD: &str = "\
 # Commands
 
-`feedback-relay [--config relay.toml] COMMAND`. Results go to stdout, logs to stderr, `--json` where a program might read the
-answer. Exit status: 0 success, 1 failure or findings of a check, 2 wrong command line or configuration.
+`feedback-relay [--config relay.toml] COMMAND`. Results go to stdout, logs to stderr. Use `--json` for output that
+programs read. Exit status: 0 success, 1 failure or findings of a check, 2 wrong command line or configuration.
 Commands that read or change the store work beside a running relay, which notices changes within a second.
 
 This page is generated from the program; `feedback-relay man` prints the same as manual pages.

@@ -13,7 +13,7 @@ Examples:
   feedback-relay serve
   feedback-relay --config /etc/relay.toml serve
 
-SIGHUP reloads the configuration. SIGTERM stops after finishing the current work, a second SIGTERM at once. Under
+SIGHUP reloads the configuration. SIGTERM finishes the current work and stops; a second SIGTERM stops at once. Under
 systemd (Type=notify) the relay reports when it is ready, reloads and stops, and supports WatchdogSec=.";
 
 /// Starts the relay, unless its configuration has errors. Warnings do not prevent the start.
@@ -52,7 +52,7 @@ fn lines(address: SocketAddr, entrances: &[(AppName, EventSource)]) -> Vec<Strin
         EventSource::Url(url) => format!("request URL for the events of {app}: {url}"),
         EventSource::LongConnection => format!(
             "events of {app} come over the long connection: in Feishu's console, Events & callbacks, \
-             choose it as the subscription mode while this runs"
+             choose it as the subscription mode while the relay runs"
         ),
     }));
     lines

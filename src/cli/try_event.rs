@@ -3,13 +3,14 @@
 mod show;
 
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::context::{self, Context, Exit, Failure, block_on, names};
-use super::reading;
+use super::{reading, values};
 use crate::app;
 use crate::config::Config;
-use crate::deliver::preview::{Parts, Preview, preview};
+use crate::deliver::preview::{Parts, Preview, merged, preview};
 use crate::destination::{Destination, KindSettings, Message, Place, Sent};
 use crate::feishu::App;
 use crate::intake;
@@ -43,6 +44,9 @@ pub(super) struct Args {
     /// The app of `[apps]` that receives the event; needed if the event does not name it
     #[arg(long, value_name = "NAME")]
     app: Option<AppName>,
+    /// When the event is received, for `when` of rules, such as 2026-03-01T02:10:00+08:00 [default: now]
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    at: Option<Timestamp>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -60,7 +64,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
             .map_err(|reason| Failure::Failed(format!("{}: {reason}", called(&args.event))))
     };
     if let Some(any) = config.apps.values().next() {
-        // A file that is no event at all is reported before a missing `--app`.
+        // A file that is not an event at all is reported before a missing `--app`.
         read(any)?;
     }
     let mut event = read(receiver(&config, args.app.as_ref(), &text)?)?;
@@ -69,7 +73,6 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
         None => ask_store(context, &config, &mut event)?,
     }
     let parts = Parts {
-        rules: &config.rules,
         destinations: &config.destinations,
         names: &app::names(&config),
         templates: &config.templates,
@@ -82,21 +85,28 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let (ids, now) = (DeliveryIds::new(fastrand::u64(..)), context.now());
     // As in `[[tests]]`, the event's own time is used, so that an old sample is not a late report.
     let at = event.happened_at().unwrap_or(now);
-    let mut previews = preview(parts, &event, trigger, &ids, at);
+    let received_at = args.at.unwrap_or(now);
+    let (plan, trace) = config.rules.explain(&event, received_at);
+    let mut messages = preview(parts, &event, plan.deliveries, trigger, &ids, at);
     if let Some(name) = &args.to {
-        previews
-            .messages
-            .retain(|message| message.destination == *name);
+        messages.retain(|message| message.destination == *name);
     }
     let sent = if args.send {
-        check_folders(&config, &previews.messages)?;
-        Some(block_on(send_all(&config, &previews.messages, now))?)
+        check_files(&config, &messages)?;
+        Some(block_on(send_all(&config, &messages, now))?)
     } else {
         None
     };
+    let incidents = plan.incidents.into_iter();
+    let incidents: Vec<_> = incidents
+        .map(|incident| merged(incident, &config.destinations))
+        .collect();
     let trial = show::Trial {
         event: &event,
-        previews: &previews,
+        state: plan.state,
+        trace: &trace,
+        incidents: &incidents,
+        messages: &messages,
         destinations: &config.destinations,
         sent: sent.as_deref(),
     };
@@ -224,22 +234,33 @@ fn receiver<'a>(
     }
 }
 
-/// Fails if sending would create the folder of a `file` destination. The relay creates it, so that it belongs to the
-/// relay's user and not to whoever tries an event.
-fn check_folders(config: &Config, messages: &[Preview]) -> Result<(), Failure> {
+/// Fails if sending would create the folder of a `file` destination, or its file as root in another user's folder.
+/// The relay creates them, so that they belong to the relay's user and not to whoever tries an event.
+fn check_files(config: &Config, messages: &[Preview]) -> Result<(), Failure> {
     for message in messages {
         let settings = config.destinations.get(&message.destination);
         let Some(KindSettings::File { path }) = settings.map(|one| &one.kind) else {
             continue;
         };
-        let folder = path
+        let named = path
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty());
-        if let Some(folder) = folder.filter(|folder| !folder.exists()) {
+        let folder = named.unwrap_or(Path::new("."));
+        let Ok(found) = std::fs::metadata(folder) else {
             return Err(Failure::Failed(format!(
                 "the folder {} of destination {} does not exist yet; start `feedback-relay serve` first, or create the folder",
                 folder.display(),
                 message.destination
+            )));
+        };
+        let is_foreign = rustix::process::geteuid().is_root() && found.uid() != 0;
+        if is_foreign && !path.exists() {
+            return Err(Failure::Failed(format!(
+                "the file {} of destination {} does not exist yet, and root would create it in the folder of user {}: \
+                 run this command as that user, or start `feedback-relay serve` first",
+                path.display(),
+                message.destination,
+                found.uid()
             )));
         }
     }

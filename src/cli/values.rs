@@ -31,12 +31,19 @@ pub(super) fn since(text: &str) -> Result<Since, String> {
     if let Some(span) = span(text) {
         return Ok(Since::Ago(span));
     }
-    let time: jiff::Timestamp = text.parse().map_err(|_not_a_time| {
+    time(text).map(Since::At).map_err(|_not_a_time| {
         String::from(
             "use a duration such as 90s, 5m, 12h, 3d, or a time such as 2026-03-01T02:10:00+08:00",
         )
-    })?;
-    Ok(Since::At(Timestamp::from_millis(time.as_millisecond())))
+    })
+}
+
+/// Parses a time with its zone.
+pub(super) fn time(text: &str) -> Result<Timestamp, String> {
+    let time: jiff::Timestamp = text
+        .parse()
+        .map_err(|_not_a_time| String::from("use a time such as 2026-03-01T02:10:00+08:00"))?;
+    Ok(Timestamp::from_millis(time.as_millisecond()))
 }
 
 /// Parses a duration of the configuration, or a number of weeks.

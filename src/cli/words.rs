@@ -44,8 +44,16 @@ pub(super) fn finding(rule: &RuleView) -> String {
         FindingKey::Continued => "matched, continues".into(),
         FindingKey::Failed => format!("no: {}", condition(rule)),
         FindingKey::Excepted => format!("no: excepted, {}", condition(rule)),
+        FindingKey::NotNow => format!("not now: {}", time(rule)),
         FindingKey::NotReached => "not reached".into(),
     }
+}
+
+/// Describes the times at which a rule counts, and the time that is none of them.
+fn time(rule: &RuleView) -> String {
+    let found = rule.found.as_ref().map_or("", |found| found.expose());
+    let wanted = rule.wanted.as_deref().unwrap_or_default();
+    format!("{wanted} (it is {found})")
 }
 
 fn condition(rule: &RuleView) -> String {
@@ -136,6 +144,14 @@ mod tests {
             (
                 Finding::Excepted(condition("")),
                 "no: excepted, tenant wants *internal*, found nothing",
+            ),
+            (
+                Finding::NotNow(Condition {
+                    key: "when",
+                    wanted: "mon-fri 09:00-18:00".into(),
+                    found: Private::new("Sat 10:12 in Asia/Shanghai"),
+                }),
+                "not now: mon-fri 09:00-18:00 (it is Sat 10:12 in Asia/Shanghai)",
             ),
         ] {
             let trace = RuleTrace {

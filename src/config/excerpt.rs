@@ -41,46 +41,73 @@ fn is_open(key: &str) -> bool {
     open_keys().contains(key)
 }
 
-/// Returns the excerpt of `text` around `span`; `None` for an empty file or a span outside it.
-pub(super) fn excerpt(text: &str, span: &Range<usize>) -> Option<Excerpt> {
-    let start = (0..=span.start.min(text.len()))
-        .rev()
-        .find(|&at| text.is_char_boundary(at))?;
-    let (before, after) = text.split_at_checked(start)?;
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    let line_end = after.find('\n').map_or(text.len(), |at| start + at);
-    let line_text = text.get(line_start..line_end)?.trim_end_matches('\r');
-    let line = before.matches('\n').count() + 1;
-    let column = before.get(line_start..)?.chars().count() + 1;
-    let end = (span.end..text.len()).find(|&at| text.is_char_boundary(at));
-    let line_stop = line_start + line_text.len();
-    let mark = start.min(line_stop)
-        ..end
-            .unwrap_or(text.len())
-            .clamp(start.min(line_stop), line_stop);
-    let edits = edits(text, line_start..line_start + line_text.len());
-    let (masked, mark) = apply(line_text, line_start, &edits, mark);
-    Some(Excerpt {
-        line,
-        column,
-        text: masked,
-        mark,
-    })
+/// A file, parsed once for all of its excerpts.
+pub(super) struct Source<'a> {
+    text: &'a str,
+    /// Keys and strings in the order of the file, none inside another; `None`: the file is not valid TOML.
+    strings: Option<Vec<Found>>,
+    /// The positions of the line breaks.
+    breaks: Vec<usize>,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        let strings = DeTable::parse(text).ok().map(|tree| {
+            let mut strings = Vec::new();
+            table_strings(tree.get_ref(), None, &mut strings);
+            strings.sort_unstable_by_key(|(span, _)| (span.start, span.end));
+            strings
+        });
+        Self {
+            text,
+            strings,
+            breaks: text.match_indices('\n').map(|(at, _)| at).collect(),
+        }
+    }
+
+    /// Returns the excerpt around `span`; `None` for an empty file or a span outside it.
+    pub(super) fn excerpt(&self, span: &Range<usize>) -> Option<Excerpt> {
+        let text = self.text;
+        let start = (0..=span.start.min(text.len()))
+            .rev()
+            .find(|&at| text.is_char_boundary(at))?;
+        let lines_before = self.breaks.partition_point(|&at| at < start);
+        let last_break = lines_before
+            .checked_sub(1)
+            .and_then(|at| self.breaks.get(at));
+        let line_start = last_break.map_or(0, |at| at + 1);
+        let line_end = self.breaks.get(lines_before).copied().unwrap_or(text.len());
+        let line_text = text.get(line_start..line_end)?.trim_end_matches('\r');
+        let column = text.get(line_start..start)?.chars().count() + 1;
+        let end = (span.end..text.len()).find(|&at| text.is_char_boundary(at));
+        let line_stop = line_start + line_text.len();
+        let mark = start.min(line_stop)
+            ..end
+                .unwrap_or(text.len())
+                .clamp(start.min(line_stop), line_stop);
+        let edits = self.edits(line_start..line_stop);
+        let (masked, mark) = apply(line_text, line_start, &edits, mark);
+        Some(Excerpt {
+            line: lines_before + 1,
+            column,
+            text: masked,
+            mark,
+        })
+    }
+
+    fn edits(&self, line: Range<usize>) -> Vec<Edit> {
+        let Some(strings) = &self.strings else {
+            return edits_of_broken(self.text, line);
+        };
+        let first = strings.partition_point(|(span, _)| span.end <= line.start);
+        let on_line = strings.iter().skip(first);
+        let on_line = on_line.take_while(|(span, _)| span.start < line.end);
+        edits_of_strings(self.text, line.clone(), on_line)
+    }
 }
 
 /// A byte range and its replacement.
 type Edit = (Range<usize>, String);
-
-fn edits(text: &str, line: Range<usize>) -> Vec<Edit> {
-    match DeTable::parse(text) {
-        Ok(tree) => {
-            let mut strings = Vec::new();
-            table_strings(tree.get_ref(), None, &mut strings);
-            edits_of_strings(text, line, strings)
-        }
-        Err(_) => edits_of_broken(text, line),
-    }
-}
 
 /// A string of the file, and whether it may be shown.
 type Found = (Range<usize>, bool);
@@ -122,12 +149,11 @@ fn is_reference(text: &str) -> bool {
     name.is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
 }
 
-fn edits_of_strings(text: &str, line: Range<usize>, strings: Vec<Found>) -> Vec<Edit> {
-    let mut on_line: Vec<Found> = strings
-        .into_iter()
-        .filter(|(span, _)| span.start < line.end && span.end > line.start)
-        .collect();
-    on_line.sort_unstable_by_key(|(span, _)| span.start);
+fn edits_of_strings<'a>(
+    text: &str,
+    line: Range<usize>,
+    on_line: impl Iterator<Item = &'a Found>,
+) -> Vec<Edit> {
     let mut edits = Vec::new();
     let mut after = line.start;
     for (span, open) in on_line {
@@ -136,7 +162,7 @@ fn edits_of_strings(text: &str, line: Range<usize>, strings: Vec<Found>) -> Vec<
             return edits;
         }
         after = span.end.max(after);
-        if !open {
+        if !*open {
             let quote = text
                 .get(span.clone())
                 .filter(|t| t.starts_with('\''))
@@ -224,7 +250,9 @@ mod tests {
 
     fn shown(text: &str, about: &str) -> (String, String) {
         let start = text.find(about).unwrap();
-        let excerpt = excerpt(text, &(start..start + about.len())).unwrap();
+        let excerpt = Source::new(text)
+            .excerpt(&(start..start + about.len()))
+            .unwrap();
         let marked = excerpt.text.get(excerpt.mark).unwrap().to_owned();
         (excerpt.text, marked)
     }
@@ -319,12 +347,35 @@ mod tests {
         }
     }
 
+    /// So the time to report many mistakes does not grow with their square.
+    #[test]
+    fn line_of_a_large_file_is_found_among_its_neighbours() {
+        let lines = (0..500)
+            .map(|at| format!("[[rules]]\nsecret_{at} = 'hunter2' # hunter2\nname = 'r{at}'\n"));
+        let text = lines.collect::<String>();
+        let source = Source::new(&text);
+        for at in [0, 1, 250, 499] {
+            let shown = |about: &str| {
+                let start = text.find(about).unwrap();
+                let excerpt = source.excerpt(&(start..start + about.len())).unwrap();
+                (excerpt.line, excerpt.column, excerpt.text)
+            };
+            let (secret, name) = (format!("secret_{at} "), format!("'r{at}'"));
+            assert_eq!(
+                shown(&secret),
+                (3 * at + 2, 1, format!("secret_{at} = '***'"))
+            );
+            assert_eq!(shown(&name), (3 * at + 3, 8, format!("name = {name}")));
+        }
+    }
+
     #[test]
     fn any_span_of_any_text_is_survived() {
         let text = "\"名\" = '反馈'\r\n\n[a]\nb = \"\"\"x\ny\"\"\"\n";
+        let source = Source::new(text);
         for start in 0..text.len() + 3 {
             for end in start..text.len() + 3 {
-                let excerpt = excerpt(text, &(start..end)).unwrap();
+                let excerpt = source.excerpt(&(start..end)).unwrap();
                 assert!(excerpt.text.get(excerpt.mark).is_some(), "{start}..{end}");
             }
         }

@@ -92,7 +92,7 @@ impl Expansion<'_> {
                         true
                     }
                     Err(Problem::Unset(_) | Problem::Exported(_)) if !self.must_be_set(at) => {
-                        if let Some(text_instead) = stand_in::of_path(&at.path) {
+                        if let Some(text_instead) = stand_in::of_path(&at.path, text) {
                             *text = text_instead.into();
                         }
                         self.out.hush(at);

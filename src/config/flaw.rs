@@ -40,7 +40,8 @@ pub(super) fn of_value(text: &str, path: &str) -> Option<String> {
     of_text(text).or_else(beside)
 }
 
-/// Describes what a line of an env file has left beside a value without blanks: a comment, or the variable's name.
+/// Describes the part of an env file's line that is still in a value without blanks: a comment, or the
+/// variable's name.
 pub(super) fn of_env_line(text: &str) -> Option<String> {
     if text.contains(" #") || text.contains("\t#") {
         return Some("a comment (`# …`) after it".to_owned());

@@ -45,7 +45,7 @@ pub(super) struct Part<'i> {
 }
 
 /// Reads the files that match the patterns, ordered by name. Also returns what was found. A file that several
-/// paths lead to, also through links, is read once, and the main file is not read again.
+/// paths or symbolic links lead to is read once, and the main file is not read again.
 pub(super) fn read(
     patterns: Many<String>,
     context: &Context<'_>,
@@ -92,7 +92,7 @@ pub(super) fn read(
     (texts, included)
 }
 
-/// Returns the path without links, or the path itself if it does not lead to a file.
+/// Returns the path with symbolic links resolved, or the path itself if it does not lead to a file.
 fn real(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }

@@ -21,7 +21,7 @@ use crate::toml_reader::{
 };
 
 keys! {
-    /// The keys of the top level that are no sections
+    /// The keys of the top level outside of sections
     pub(super) struct RawTop {
         /// Files with more [[rules]], [[tests]], [lists], [mentions] and [destinations], read in name order after this
         /// file
@@ -72,7 +72,7 @@ keys! {
     pub(super) struct RawStore {
         /// The SQLite file: `sqlite:` and its path
         url: String = "sqlite:data/relay.db",
-        /// How long events and messages are kept
+        /// The retention time of events and messages
         retain: Duration = "180d",
     }
 
@@ -80,16 +80,16 @@ keys! {
     pub(super) struct RawImages {
         /// The folder of the images
         store: String = "data/images",
-        /// How long images are kept; default: `retain` of [store]
+        /// The retention time of images; default: `retain` of [store]
         retain: Duration,
-        /// How long links to images work; default: `retain`
+        /// The lifetime of links to images; default: `retain`
         link_ttl: Duration,
         /// The largest image
         max_bytes: Size = "10MiB",
         /// The maximum size of all images together; the oldest are deleted first
         max_total: Size = "20GiB",
-        /// How long a message waits for its images (critical ones at most 800ms); later images follow in a second
-        /// message
+        /// The longest time that a message waits for its images (critical messages: at most 800ms); later
+        /// images follow in a second message
         wait: Duration = "3s",
         /// Hosts that images are fetched from, over https, on any port; `*.x.com` matches any depth below x.com
         allow_hosts: Many<String>,
@@ -132,7 +132,7 @@ keys! {
         platform: Platform = "feishu",
         /// The base URL of the open API, for a private deployment
         base_url: String [schema::url()],
-        /// The time zone of its feedback, whose times have none
+        /// The time zone of the times in feedback, which have no zone
         feedback_timezone: TimeZone = "+08:00",
         /// The interval for fetching feedback that was never pushed, if there is an app_secret; "off": never
         backfill: Interval = "1h",
@@ -140,7 +140,7 @@ keys! {
 
     /// A receiver of messages
     pub(super) struct RawCommon {
-        /// What it is
+        /// The kind of destination
         kind: Kind,
         /// A stricter rate limit than the platform's, which is built in
         rate: RateLimit,
@@ -150,11 +150,12 @@ keys! {
         timeout: Duration = "10s",
         /// An HTTP proxy for this destination
         proxy: RawSecret,
-        /// How long a message is retried. After that it is dead: it stays in the store and the operator is notified
+        /// The time limit for retrying a message. After that the message is dead: it stays in the store and
+        /// the operator is notified
         retry_for: Duration = "24h",
         /// The destination that gets a message if this one is stopped or has given up
         fallback: String,
-        /// How long this destination must fail before critical messages go to the fallback
+        /// The time that this destination must fail before critical messages go to the fallback
         fallback_after: Duration,
         /// Old names of this destination, whose waiting messages it takes over
         was: Many<String>,
@@ -162,11 +163,11 @@ keys! {
         locale: Locale,
         /// The time zone of this audience; default: `timezone` of [templates]
         timezone: TimeZone,
-        /// What this audience may see of a report
+        /// The parts of a report that this audience may see
         fields: RawFields,
     }
 
-    /// What this audience may see of a report
+    /// The parts of a report that this audience may see
     pub(super) struct RawFields {
         /// The reporter's e-mail address or telephone number
         contact: Visibility = "full",
@@ -265,7 +266,7 @@ keys! {
         at: Node [at()],
         /// A file with an event, as `feedback-relay events sample` prints one
         event: String,
-        /// For a change of status: files with its reports, as far as the store would know them
+        /// For a change of status: files with the reports that the store would have
         feedback: Many<String>,
         /// Values that replace fields of the event, by Feishu's names
         with: Node [with()],

@@ -56,7 +56,7 @@ fn in_table(table: &mut DeTable<'_>, at: &Location, out: &mut Diagnostics) {
 struct Misplaced {
     /// The key as it is written.
     written: String,
-    /// Where it can be written below a header of its own.
+    /// How to write it under its own table header; `None` if that is impossible.
     instead: Option<String>,
 }
 

@@ -29,6 +29,7 @@ mod test_schema;
 mod tests;
 mod values;
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -160,8 +161,9 @@ impl Loaded {
     /// Formats other diagnostics about these files for people.
     pub fn report_of(&self, diagnostics: &[Diagnostic]) -> String {
         let mut report = String::new();
+        let excerpts = self.excerpts();
         for diagnostic in diagnostics {
-            let excerpt = self.excerpt(diagnostic);
+            let excerpt = excerpts.of(diagnostic);
             report.push_str(&diagnostic.render(excerpt.as_ref()));
             report.push_str("\n\n");
         }
@@ -176,8 +178,9 @@ impl Loaded {
 
     /// Returns other diagnostics about these files as JSON.
     pub fn to_json_of(&self, diagnostics: &[Diagnostic]) -> Value {
+        let excerpts = self.excerpts();
         let one = |diagnostic: &Diagnostic| {
-            let excerpt = self.excerpt(diagnostic);
+            let excerpt = excerpts.of(diagnostic);
             let place = &diagnostic.place;
             json!({
                 "level": diagnostic.level.as_str(),
@@ -194,12 +197,31 @@ impl Loaded {
         diagnostics.iter().map(one).collect()
     }
 
+    /// Returns the files, from which diagnostics quote lines.
+    pub fn excerpts(&self) -> Excerpts<'_> {
+        let parsed = self.sources.iter().map(|_| OnceCell::new()).collect();
+        Excerpts {
+            sources: &self.sources,
+            parsed,
+        }
+    }
+}
+
+/// The files of a configuration, from which diagnostics quote lines. Each file is parsed once, when needed.
+pub struct Excerpts<'a> {
+    sources: &'a [(PathBuf, String)],
+    parsed: Vec<OnceCell<excerpt::Source<'a>>>,
+}
+
+impl Excerpts<'_> {
     /// Returns the line a diagnostic points at, with possible secrets masked.
-    pub fn excerpt(&self, diagnostic: &Diagnostic) -> Option<Excerpt> {
+    pub fn of(&self, diagnostic: &Diagnostic) -> Option<Excerpt> {
         let file = diagnostic.place.file.as_ref()?;
         let span = diagnostic.place.span.as_ref()?;
-        let (_, text) = self.sources.iter().find(|(known, _)| known == file)?;
-        excerpt::excerpt(text, span)
+        let mut sources = self.sources.iter().zip(&self.parsed);
+        let ((_, text), parsed) = sources.find(|((known, _), _)| known == file)?;
+        let source = parsed.get_or_init(|| excerpt::Source::new(text));
+        source.excerpt(span)
     }
 }
 

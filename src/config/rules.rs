@@ -59,7 +59,7 @@ impl Written {
 
     fn one(&mut self, path: String, node: Node) {
         let mut hasher = DefaultHasher::new();
-        // Without its places, so that moving a rule changes nothing.
+        // Positions are left out, so that moving a rule changes nothing.
         node.to_string().hash(&mut hasher);
         self.written.push(WrittenRule {
             name: node

@@ -14,7 +14,7 @@ pub(super) fn read<T: Keys>(table: Table, out: &mut Diagnostics) -> T {
     read_beside(table, &[], out)
 }
 
-/// Like [`read`], where `others` are keys that were taken before.
+/// Like [`read`]. `others` are known keys that were already read.
 pub(super) fn read_beside<T: Keys>(mut table: Table, others: &[Key], out: &mut Diagnostics) -> T {
     let read = table.read(out);
     let known = T::KEYS.iter().chain(others).map(|key| key.name);

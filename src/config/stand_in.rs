@@ -1,5 +1,7 @@
 //! Replaces values that a command does not need, so that the rest of the configuration can be read.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -38,22 +40,25 @@ fn each<'i>(top: &mut DeTable<'i>, section: &str, edit: impl Fn(&mut DeTable<'i>
 
 fn replace(entry: &mut DeTable<'_>, keys: &[&str]) {
     for key in keys {
-        if let (Some(value), Some(text)) = (entry.get_mut(*key), of_key(key)) {
+        let Some(value) = entry.get_mut(*key) else {
+            continue;
+        };
+        if let Some(text) = of_key(key, value.get_ref().as_str().unwrap_or_default()) {
             *value.get_mut() = DeValue::String(text.into());
         }
     }
 }
 
-/// Returns a valid text for the key at `path`; `None` if the written value can stay.
-pub(super) fn of_path(path: &str) -> Option<&'static str> {
+/// Returns a valid text for the key at `path`, in place of `written`; `None` if that can stay.
+pub(super) fn of_path(path: &str, written: &str) -> Option<String> {
     let key = path.rsplit('.').next().unwrap_or(path);
-    of_key(key.split('[').next().unwrap_or(key))
+    of_key(key.split('[').next().unwrap_or(key), written)
 }
 
 /// Returns whether the value at `path` is an id, a secret or a URL, which have no blanks.
 pub(super) fn is_token(path: &str) -> bool {
     let sections = ["apps.", "destinations.", "network.", "server."];
-    sections.iter().any(|section| path.starts_with(section)) && of_path(path).is_some()
+    sections.iter().any(|section| path.starts_with(section)) && of_path(path, "").is_some()
 }
 
 /// Returns whether the value at `path` is a header of a webhook.
@@ -61,16 +66,23 @@ pub(super) fn is_header(path: &str) -> bool {
     path.starts_with("destinations.") && path.split('.').nth(2) == Some("headers")
 }
 
-fn of_key(key: &str) -> Option<&'static str> {
+/// Values that were written alike stay alike, and others differ: destinations at one place share its rate limits.
+fn of_key(key: &str, written: &str) -> Option<String> {
+    let mut hasher = DefaultHasher::new();
+    written.hash(&mut hasher);
+    let mark = hasher.finish();
     Some(match key {
-        "url" | "base_url" | "public_url" => "https://unset.invalid",
-        "proxy" => "http://unset.invalid",
-        "secret" => "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
-        "token" => "xoxb-unset",
-        "encrypt_key" | "verification_token" | "app_secret" | "signing_secret" => "unset",
-        "chat_id" => "oc_unset",
-        "user" => "ou_unset",
-        "channel" => "C000000000",
+        "url" => format!("https://unset.invalid/{mark:x}"),
+        "base_url" | "public_url" => "https://unset.invalid".to_owned(),
+        "proxy" => "http://unset.invalid".to_owned(),
+        "secret" => "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".to_owned(),
+        "token" => format!("xoxb-unset-{mark:x}"),
+        "encrypt_key" | "verification_token" | "app_secret" | "signing_secret" => {
+            "unset".to_owned()
+        }
+        "chat_id" => format!("oc_unset{mark:x}"),
+        "user" => format!("ou_unset{mark:x}"),
+        "channel" => format!("C{mark:016X}"),
         _ => return None,
     })
 }

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use jiff::tz::{Offset, TimeZone};
+use jiff::tz::TimeZone;
 use serde_json::Value as Json;
 
 use crate::destination::RateLimit;
-use crate::toml_reader::{Diagnostics, Form, Location, Node, Read, duration, formed, schema};
+use crate::toml_reader::{Diagnostics, Form, Location, Node, Read, duration, formed, schema, zone};
 
 /// Defines the form of values that are written as text, and their pattern with examples for the schema.
 macro_rules! from_text {
@@ -33,7 +33,7 @@ from_text! {
     RateLimit, rate, Form {
         expected: "a rate like \"50/s\"",
         complaint: "not a rate",
-        help: "write how many in what, like \"50/s\", \"100/min\" or \"1000/h\"",
+        help: "write a number and a unit of time, like \"50/s\", \"100/min\" or \"1000/h\"",
     }, r"^\s*[0-9]+\s*/\s*(s|sec|m|min|h|hour)\s*$", ["50/s", "100/min", "1000/h"];
     SocketAddr, |text| text.parse().ok(), Form {
         expected: "an address like \"127.0.0.1:8787\"",
@@ -72,32 +72,6 @@ fn rate(text: &str) -> Option<RateLimit> {
     Some(RateLimit { count, per })
 }
 
-/// Parses a time zone: a name, or a fixed offset.
-fn zone(text: &str) -> Option<TimeZone> {
-    if text.starts_with(['+', '-']) {
-        return offset(text).map(TimeZone::fixed);
-    }
-    TimeZone::get(text).ok()
-}
-
-fn offset(text: &str) -> Option<Offset> {
-    let (sign, rest) = match text.strip_prefix('+') {
-        Some(rest) => (1, rest),
-        None => (-1, text.strip_prefix('-')?),
-    };
-    let (hours, minutes) = rest.split_once(':').unwrap_or((rest, "00"));
-    let two = |digits: &str| digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit());
-    if !two(hours) || !two(minutes) {
-        return None;
-    }
-    let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
-    // The widest offset in use is +14:00; jiff's own limit is wider.
-    if hours > 18 || minutes > 59 {
-        return None;
-    }
-    Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,19 +94,6 @@ mod tests {
         assert_eq!(read("7/h"), Some((7, 3600)));
         for wrong in ["0/s", "50", "50/d", "-1/s", "/s", "1.5/s"] {
             assert_eq!(read(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn zones() {
-        let seconds = |text| Some(zone(text)?.to_offset(jiff::Timestamp::UNIX_EPOCH).seconds());
-        assert_eq!(seconds("Asia/Shanghai"), Some(28_800));
-        assert_eq!(seconds("UTC"), Some(0));
-        assert_eq!(seconds("+08:00"), Some(28_800));
-        assert_eq!(seconds("-0330".get(..3).unwrap()), Some(-10_800));
-        assert_eq!(seconds("-03:30"), Some(-12_600));
-        for wrong in ["Mars/Olympus", "+8", "+08:60", "+25:00", "+0x:00", ""] {
-            assert_eq!(seconds(wrong), None, "{wrong}");
         }
     }
 }

@@ -230,8 +230,8 @@ impl Sender {
                 reason: sent.outcome.reason().unwrap_or_default().to_owned(),
             };
         }
-        // Reporters' words stay with their own events, where `erase` finds them. So the payload of a summary or
-        // an incident is not stored.
+        // A reporter's text is stored only with its own event, where `erase` finds it. So the payload of a summary
+        // or an incident, which quote reports, is not stored.
         let quotes = quotes_reports(lease);
         let finished = Arc::new(CompletedAttempt {
             attempt: Some(attempt),
@@ -409,7 +409,7 @@ impl Sender {
             subject: delivery.destination.to_string(),
             text: format!(
                 "Delivery {} of event {} to {} {ended}: {reason}. \
-                 `feedback-relay deliveries list --state {how}` shows all such.",
+                 `feedback-relay deliveries list --state {how}` lists them.",
                 delivery.id, delivery.event_id, delivery.destination
             ),
         };

@@ -75,9 +75,9 @@ impl Dispatcher {
 
     /// Runs the lanes until `stopping`, then until their sends in flight have ended.
     pub async fn run(self, stopping: CancellationToken) {
-        let mut lanes = Lines {
+        let mut lanes = Lanes {
             recalled: self.recall().await,
-            ..Lines::default()
+            ..Lanes::default()
         };
         self.match_lanes(&mut lanes, &stopping).await;
         loop {
@@ -86,13 +86,14 @@ impl Dispatcher {
                 () = self.reloaded.notified() => {}
                 Some(ended) = lanes.tasks.join_next_with_id() => {
                     if ended.is_err() {
-                        self.sender.metrics.emit(PanicCaught { task: "line" });
+                        self.sender.metrics.emit(PanicCaught { task: "lane" });
                     }
                     let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
                     lanes.running.retain(|_, lane| lane.id != id);
                 }
                 () = tokio::time::sleep(LOOK_EVERY) => {
-                    // Uptime counts the time between two looks, unless that is so long that the process was stopped.
+                    // Uptime counts the time between two reads of its clock, unless that is so long that the
+                    // process was stopped.
                     self.sender.store.uptime();
                     continue;
                 }
@@ -137,7 +138,7 @@ impl Dispatcher {
     }
 
     /// Starts a lane for each new destination, and ends the lanes of removed ones.
-    async fn match_lanes(&self, lanes: &mut Lines, stopping: &CancellationToken) {
+    async fn match_lanes(&self, lanes: &mut Lanes, stopping: &CancellationToken) {
         let settings = self.settings.get();
         lanes.running.retain(|name, lane| {
             let stays = settings.destinations.contains_key(name);
@@ -168,7 +169,7 @@ impl Dispatcher {
 
 /// The running lanes.
 #[derive(Default)]
-struct Lines {
+struct Lanes {
     tasks: JoinSet<()>,
     running: BTreeMap<DestinationName, Running>,
     /// How long ago the latest sends of the last run ended, for destinations whose lanes have not started.

@@ -370,7 +370,7 @@ mod tests {
         for (event_type, quotes) in [
             (store::INCIDENT, true),
             (store::SUMMARY, true),
-            (crate::notices::NOTICE, false),
+            (store::NOTICE, false),
             ("application.application.feedback.created_v6", false),
         ] {
             let kind = StoredKind::from_event(&stored(event_type, ""));

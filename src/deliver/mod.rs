@@ -99,7 +99,7 @@ enum StoredKind {
 impl StoredKind {
     fn from_event(event: &StoredEvent) -> Self {
         match event.event_type.as_str() {
-            notices::NOTICE => Self::Notice,
+            store::NOTICE => Self::Notice,
             store::SUMMARY => Self::Summary,
             store::INCIDENT => Self::Incident,
             _ => Self::Platform,

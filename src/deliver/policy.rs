@@ -41,8 +41,9 @@ pub struct Tried<'a> {
 impl RetryPolicy {
     /// Decides the effect on the message. `jitter` in [0, 1) only lengthens pauses.
     ///
-    /// After a refused form, the next plainer one follows at once. If a destination is stopped or asks for a
-    /// pause, its gate delays its messages. Their due times stay unchanged until `retry_for` has been spent.
+    /// If the destination refuses a form, the next plainer form is sent at once. If a destination is stopped
+    /// or asks for a pause, its gate delays its messages. Their due times stay unchanged until `retry_for`
+    /// has been spent.
     pub fn verdict(
         &self,
         outcome: &Outcome,

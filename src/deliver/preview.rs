@@ -6,35 +6,20 @@ use super::message_data::{self, Directory, MessageData};
 use super::status_view;
 use crate::destination::Settings;
 use crate::model::{
-    DeliveryId, DeliveryIds, DestinationName, Event, EventState, Form, IMAGES_PER_EVENT_MAX,
-    MessageSpec, PlannedIncident, RuleName, Timestamp, Trace, Trigger,
+    DeliveryId, DeliveryIds, DestinationName, Event, Form, IMAGES_PER_EVENT_MAX, MessageSpec,
+    PlannedDelivery, PlannedIncident, RuleName, Timestamp, Trigger,
 };
 use crate::render::{Family, Mention, Payload, RenderError, Templates};
-use crate::rules::RuleSet;
 
 /// The parts of a configuration that a preview needs.
 #[derive(Clone, Copy)]
 pub struct Parts<'a> {
-    /// The rules of `[[rules]]`.
-    pub rules: &'a RuleSet,
     /// The destinations of `[destinations]`.
     pub destinations: &'a BTreeMap<DestinationName, Settings>,
     /// The names that messages show.
     pub names: &'a Directory,
     /// All templates.
     pub templates: &'a Templates,
-}
-
-/// The result of the rules for an event, and the message for each destination.
-#[derive(Clone, Debug)]
-pub struct Previews {
-    /// The state that the event would have.
-    pub state: EventState,
-    /// Each rule: matched, or why not.
-    pub trace: Trace,
-    /// The incidents that count the event, each with the destinations whose messages it merges.
-    pub incidents: Vec<PlannedIncident>,
-    pub messages: Vec<Preview>,
 }
 
 /// A message that would be sent.
@@ -55,19 +40,17 @@ pub struct Preview {
     pub fault: Option<RenderError>,
 }
 
-/// Plans `event` and renders each message as if no image had been fetched yet. With [`Trigger::Test`] the
+/// Renders each planned message of `event` as if no image had been fetched yet. With [`Trigger::Test`] the
 /// messages announce no images either, because a test fetches none.
 pub fn preview(
     parts: Parts<'_>,
     event: &Event,
+    planned: Vec<PlannedDelivery>,
     trigger: Trigger,
     ids: &DeliveryIds,
     now: Timestamp,
-) -> Previews {
-    let (plan, trace) = parts.rules.explain(event);
-    let incidents = plan.incidents.into_iter();
-    let incidents = incidents.map(|incident| merged(incident, parts.destinations));
-    let told = plan.deliveries.into_iter().filter_map(|planned| {
+) -> Vec<Preview> {
+    let told = planned.into_iter().filter_map(|planned| {
         // Rules can name configured destinations only; `RuleSet::build` enforces that.
         let settings = parts.destinations.get(&planned.destination)?;
         Some((settings, planned))
@@ -91,16 +74,11 @@ pub fn preview(
             fault,
         }
     });
-    Previews {
-        state: plan.state,
-        incidents: incidents.collect(),
-        messages: messages.collect(),
-        trace,
-    }
+    messages.collect()
 }
 
 /// Returns the incident without the destinations for programs, which get each report.
-fn merged(
+pub fn merged(
     mut incident: PlannedIncident,
     settings: &BTreeMap<DestinationName, Settings>,
 ) -> PlannedIncident {

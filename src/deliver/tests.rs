@@ -157,6 +157,10 @@ impl Bench {
         }
     }
 
+    fn archive(&self) -> Archive {
+        Archive::open(&ArchiveLocation::Folder(self.dir.path().join("images"))).unwrap()
+    }
+
     fn dispatcher(&self) -> Dispatcher {
         self.dispatcher_of(BTreeMap::from([(CHAT.into(), Arc::clone(&self.chat))]))
     }
@@ -171,8 +175,7 @@ impl Bench {
                 Arc::clone(&clock),
                 Current::new(None),
             ),
-            archive: Archive::open(&ArchiveLocation::Folder(self.dir.path().join("images")))
-                .unwrap(),
+            archive: self.archive(),
             store,
             metrics,
             clock,
@@ -274,7 +277,7 @@ fn failed() -> Outcome {
     Outcome::Retry { reason }
 }
 
-/// An answer that asks for the longest pause.
+/// Returns an answer that asks for the longest pause.
 fn slow_down() -> Outcome {
     Outcome::SlowDown {
         pause: Some(Duration::from_secs(3600)),
@@ -709,7 +712,7 @@ async fn notices(store: &Store) -> Vec<Notice> {
     };
     let mut notices = Vec::new();
     for row in store.events(all).await.unwrap() {
-        if row.event_type == notices::NOTICE {
+        if row.event_type == store::NOTICE {
             let event = store.event_by_seq(row.seq).await.unwrap().unwrap();
             let body = event.body.unwrap();
             notices.push(notices::read_notice(body.expose()).unwrap());
@@ -821,7 +824,10 @@ async fn states_of(store: &Store, destination: &str) -> Vec<DeliveryState> {
 }
 
 /// Accepts a message of one late image, which is then stored.
-async fn accept_late_image(store: &Store) {
+async fn accept_late_image(bench: &Bench) {
+    let (store, bytes) = (&bench.store, Bytes::from_static(b"an image"));
+    let id = ImageId::of(&bytes);
+    bench.archive().put(&id, bytes).await.unwrap();
     let mut late = arrival("e1");
     late.images = vec![Private::new("https://p1.example.com/1.png")];
     late.deliveries[0].trigger = Trigger::LateImages;
@@ -832,7 +838,7 @@ async fn accept_late_image(store: &Store) {
     let leased = store.lease_images(1, minute, &hosts).await.unwrap();
     let (job, token) = (&leased.leases[0].item, leased.leases[0].token);
     let kept = ImageVerdict::Kept(KeptImage {
-        id: ImageId::of(b"an image"),
+        id,
         format: ImageFormat::Png,
         bytes: 8,
         width: 1,
@@ -842,7 +848,8 @@ async fn accept_late_image(store: &Store) {
     assert_eq!(finished.await, Ok(Recorded::Recorded));
 }
 
-/// A clock that is set forward is no time spent trying, so the images still wait for their upload.
+/// Setting the clock forward does not count as time spent trying, so the images still wait for
+/// their upload.
 #[tokio::test]
 async fn wall_clock_jump_gives_up_no_late_images() {
     let mut bench = Bench::idle(common(1));
@@ -855,7 +862,7 @@ async fn wall_clock_jump_gives_up_no_late_images() {
         shows: ShowsImages::ByKey(KeyOwner::Bot("bot".into())),
         hears,
     });
-    accept_late_image(&bench.store).await;
+    accept_late_image(&bench).await;
     let jump = bench.chat.common().retry_for + Duration::from_secs(7200);
     bench.clock.set(NOW + jump);
     let dispatcher = bench.dispatcher();
@@ -875,7 +882,7 @@ async fn late_images_are_not_rerouted() {
         fallback: Some(SPARE.into()),
         ..common(1)
     });
-    accept_late_image(&bench.store).await;
+    accept_late_image(&bench).await;
     let reason = "too large".to_owned();
     let heard = bench.hear().await;
     heard.answer.send(Outcome::Rejected { reason }).unwrap();

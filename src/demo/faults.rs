@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What a fake does instead of serving a call, or before.
+/// A failure of a fake: it replaces the answer to a call, or delays it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Answers at once; the call has no other effect.

@@ -55,8 +55,8 @@ pub(super) fn answered(
     }
 }
 
-/// Returns the outcome of a refused form: the next plainer one may be accepted. After the plainest there is
-/// none.
+/// Returns the outcome of a refused form. A plainer form may be accepted; the plainest form has no
+/// replacement.
 pub(super) fn refused(form: Form, forms: &[Form], reason: String) -> Outcome {
     if forms.last() == Some(&form) {
         Outcome::Rejected { reason }
@@ -145,10 +145,10 @@ impl Reading<'_> {
         outcome
     }
 
-    /// Returns the outcome of a success status whose body is not the platform's. A page, an error or a text
-    /// shows that something in front of the platform answered; but a receiver of any kind may report an error
-    /// with one message in this way. Anything else may be a forwarder's confirmation, or the beginning of the
-    /// platform's answer. `what` describes it.
+    /// Returns the outcome of a success status whose body is not in the platform's format. `what` describes
+    /// the body. A page, an error or a text shows that something in front of the platform answered. But if
+    /// the address may belong to any receiver, an error can be about the message. Any other body may be a
+    /// forwarder's confirmation, or the beginning of the platform's answer.
     pub(super) fn foreign(&self, answer: &Answer, what: &str) -> Outcome {
         match Foreign::of(answer) {
             Foreign::Refuses if self.any_receiver => {

@@ -30,24 +30,24 @@ use super::{
 use crate::feishu::codes::Class;
 use crate::feishu::messages::{self, Content, MESSAGE_BYTES_MAX, Said};
 use crate::feishu::{ApiError, Call, FeishuClient, To, Unanswered, Urgent};
-use crate::model::{Form, ImageFormat, MessageHandle, Outcome};
+use crate::model::{AppName, Form, ImageFormat, MessageHandle, Outcome};
 use crate::net::{Answer, Body, Redactor};
 
 const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Post, Form::Text];
 
 /// Slightly below Feishu's documented limit of 5 requests per second ("5 次/秒") to one chat, for all its bots
 /// together, and to one person.
-pub(super) const PER_CHAT: RateLimit = RateLimit {
+const PER_CHAT: RateLimit = RateLimit {
     count: 4,
     per: Duration::from_secs(1),
 };
 /// Slightly below Feishu's documented limit of 50 requests per second per app ("50 次/秒").
-pub(super) const PER_APP: RateLimit = RateLimit {
+const PER_APP: RateLimit = RateLimit {
     count: 48,
     per: Duration::from_secs(1),
 };
 /// Slightly below Feishu's documented limit of 1000 requests per minute per app ("1000 次/分钟").
-pub(super) const PER_APP_MINUTE: RateLimit = RateLimit {
+const PER_APP_MINUTE: RateLimit = RateLimit {
     count: 950,
     per: Duration::from_secs(60),
 };
@@ -58,9 +58,18 @@ const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// them.
 const RING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Converts a rendered message to the API's content; `None` if it is no message of the feishu family.
+/// Converts a rendered message to the API's content; `None` if the message is not of the feishu family.
 pub(super) fn content_of(payload: &str) -> Option<Content> {
     content::of(payload)
+}
+
+/// Returns the platform's limits for messages of `app` to a chat or person.
+pub(super) fn paces(app: &AppName, to: &To) -> Vec<SharedPace> {
+    let chat = PaceKey::of(&["feishu", to.id_type(), to.id()]);
+    let app = PaceKey::of(&["feishu app", app.as_str()]);
+    SharedPace::all(&chat, &[PER_CHAT])
+        .chain(SharedPace::all(&app, &[PER_APP, PER_APP_MINUTE]))
+        .collect()
 }
 
 /// A destination of kind `feishu-app`. See the module.
@@ -285,11 +294,7 @@ impl Destination for FeishuApp {
     }
 
     fn paces(&self) -> Vec<SharedPace> {
-        let chat = PaceKey::of(&["feishu", self.to.id_type(), self.to.id()]);
-        let app = PaceKey::of(&["feishu app", self.client.app_id()]);
-        SharedPace::all(&chat, &[PER_CHAT])
-            .chain(SharedPace::all(&app, &[PER_APP, PER_APP_MINUTE]))
-            .collect()
+        paces(self.client.app(), &self.to)
     }
 
     fn shows_images(&self) -> ShowsImages {

@@ -31,7 +31,7 @@ const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Post, Form::Text];
 /// Slightly below Feishu's documented limits of 100 requests per minute and 5 per second per bot ("100 次/分钟，5
 /// 次/秒"), because other programs may use the same bot, and a message
 /// refused for the people in it is sent twice.
-pub(super) const PACES: &[RateLimit] = &[
+const PACES: &[RateLimit] = &[
     RateLimit {
         count: 4,
         per: Duration::from_secs(1),
@@ -70,6 +70,11 @@ impl Images {
             }),
         }
     }
+}
+
+/// Returns the platform's limits of the bot at `url`.
+pub(super) fn paces(url: &Secret) -> Vec<SharedPace> {
+    SharedPace::all(&PaceKey::of_url(url), PACES).collect()
 }
 
 /// A destination of kind `feishu-bot`. See the module.
@@ -242,7 +247,7 @@ impl Destination for FeishuBot {
     }
 
     fn paces(&self) -> Vec<SharedPace> {
-        SharedPace::all(&PaceKey::of_url(&self.url), PACES).collect()
+        paces(&self.url)
     }
 
     fn shows_images(&self) -> ShowsImages {

@@ -186,7 +186,7 @@ fn open(path: &Path) -> io::Result<(File, bool)> {
         takes_lines(kind).map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))?;
     }
     let file = OpenOptions::new()
-        // A device may be writable and not readable. Of a file the last byte is read.
+        // The last byte of a regular file is read. A device may be writable but not readable.
         .read(kind.is_none_or(|kind| kind.is_file()))
         .append(true)
         .create(true)

@@ -20,6 +20,7 @@ pub(crate) mod tests;
 mod unmentioned;
 mod webhook;
 
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,7 @@ use crate::model::{
 };
 use crate::net::HttpClient;
 use crate::render::{Audience, Payload};
+use crate::slack::SlackClient;
 
 pub(crate) use file::takes_lines;
 pub use request::Request;
@@ -70,14 +72,39 @@ impl fmt::Display for RateLimit {
     }
 }
 
-/// Returns the rate limit under which `waiting` messages take the longest, and that time.
-pub fn slowest(paces: &[RateLimit], waiting: u64) -> Option<(RateLimit, Duration)> {
-    let times = paces.iter().map(|pace| (*pace, pace.time_for(waiting)));
-    times.max_by_key(|(_, time)| *time)
+/// The rate limits of each destination.
+pub type Paces = BTreeMap<DestinationName, Vec<SharedPace>>;
+
+/// Estimates how long the waiting messages of each destination take. `waiting` has their numbers. Returns the
+/// limit that delays them the longest, and that time. Destinations that share a limit send in turns.
+pub fn waits(
+    paces: &Paces,
+    waiting: &BTreeMap<DestinationName, u64>,
+) -> BTreeMap<DestinationName, (RateLimit, Duration)> {
+    let mut sharing: HashMap<&PaceKey, Vec<u64>> = HashMap::new();
+    for (name, count) in waiting {
+        let keys: HashSet<_> = paces
+            .get(name)
+            .into_iter()
+            .flatten()
+            .map(|one| &one.key)
+            .collect();
+        for key in keys {
+            sharing.entry(key).or_default().push(*count);
+        }
+    }
+    let wait = |(name, count): (&DestinationName, &u64)| {
+        let times = paces.get(name)?.iter().map(|one| {
+            let turns = sharing.get(&one.key).into_iter().flatten();
+            let messages = turns.map(|other| other.min(count)).sum();
+            (one.pace, one.pace.time_for(messages))
+        });
+        Some((name.clone(), times.max_by_key(|(_, time)| *time)?))
+    };
+    waiting.iter().filter_map(wait).collect()
 }
 
-/// A rate limit of a platform. It counts everything that is sent to one bot, to one chat or by one app, from
-/// all destinations.
+/// A rate limit. It counts everything that is sent to one bot, to one chat or by one app, from all destinations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedPace {
     /// What the platform counts together: all destinations with this key share the limit.
@@ -87,7 +114,7 @@ pub struct SharedPace {
 }
 
 impl SharedPace {
-    /// Returns the limits of what `key` identifies.
+    /// Returns one shared limit for each of `paces`, all with this key.
     fn all(key: &PaceKey, paces: &[RateLimit]) -> impl Iterator<Item = Self> {
         paces.iter().map(|pace| Self {
             key: key.clone(),
@@ -146,7 +173,7 @@ pub struct Common {
     pub audience: Audience,
 }
 
-/// The owner of image keys. A key works for its owner alone.
+/// The owner of image keys. Only the owner can use a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyOwner {
     /// A Feishu app.
@@ -240,7 +267,7 @@ pub trait Destination: Send + Sync {
     /// Returns the settings that every kind has.
     fn common(&self) -> &Common;
 
-    /// Returns the word for its kind in the configuration.
+    /// Returns the name of its kind in the configuration.
     fn kind(&self) -> &'static str;
 
     /// Returns the forms that it supports, richest first.
@@ -343,7 +370,7 @@ pub enum KindSettings {
 }
 
 impl KindSettings {
-    /// Returns the word for the kind in the configuration.
+    /// Returns the name of the kind in the configuration.
     pub const fn key(&self) -> &'static str {
         match self {
             Self::FeishuBot { .. } => "feishu-bot",
@@ -372,7 +399,8 @@ impl KindSettings {
 pub struct Settings {
     /// Settings that every kind has.
     pub common: Common,
-    /// The proxy for this destination; may hold a password. `None`: the configuration's common one.
+    /// The proxy for this destination; may hold a password. `None`: the proxy of the configuration
+    /// applies.
     pub proxy: Option<Secret>,
     /// Settings of its kind.
     pub kind: KindSettings,
@@ -381,20 +409,23 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Returns all rate limits that apply: the platform's and the configured one.
-    pub fn paces(&self) -> Vec<RateLimit> {
-        let of_kind = match &self.kind {
-            KindSettings::FeishuBot { .. } => feishu_bot::PACES,
-            KindSettings::FeishuApp { .. } => &[
-                feishu_app::PER_CHAT,
-                feishu_app::PER_APP,
-                feishu_app::PER_APP_MINUTE,
-            ],
-            KindSettings::SlackWebhook { .. } => slack_webhook::PACES,
-            KindSettings::SlackApp { .. } => &[slack_app::PER_CHANNEL],
-            KindSettings::Webhook { .. } | KindSettings::File { .. } => &[],
+    /// Returns all rate limits that apply: the platform's, and the configured one, which it shares with none.
+    pub fn paces(&self) -> Vec<SharedPace> {
+        let mut paces = match &self.kind {
+            KindSettings::FeishuBot { url, .. } => feishu_bot::paces(url),
+            KindSettings::FeishuApp { app, to, .. } => feishu_app::paces(app, to),
+            KindSettings::SlackWebhook { url } => slack_webhook::paces(url),
+            KindSettings::SlackApp {
+                token,
+                channel,
+                base_url,
+                ..
+            } => slack_app::paces(&SlackClient::owner_of(base_url, token), channel),
+            KindSettings::Webhook { .. } | KindSettings::File { .. } => Vec::new(),
         };
-        of_kind.iter().copied().chain(self.common.rate).collect()
+        let own = PaceKey::of(&["destination", self.common.name.as_str()]);
+        paces.extend(SharedPace::all(&own, self.common.rate.as_slice()));
+        paces
     }
 
     /// Returns the app of `[apps]` as which it calls the platform, if any.

@@ -13,11 +13,11 @@ use crate::net::Body;
 /// A request as it would be sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// The word for the destination's kind.
+    /// The name of the destination's kind.
     pub kind: &'static str,
     /// The receiver, without secrets: the URL of a bot is its secret.
     pub to: String,
-    /// The JSON body. JSON inside a string is expanded. A body that is no JSON stays text.
+    /// The JSON body. JSON inside a string is expanded. A body that is not JSON stays text.
     pub body: Value,
     /// The size of the body as it is sent, in bytes.
     pub bytes: usize,
@@ -67,8 +67,8 @@ impl Settings {
     }
 }
 
-/// Returns the call that makes a message, and its size in bytes. The card, which is sent as a string, is
-/// expanded.
+/// Returns the body of the call that creates a message, with the card's JSON string expanded. Also returns
+/// the size of the body as it is sent, in bytes.
 fn of_feishu(to: &To, payload: &str, key: DeliveryId) -> Option<(Value, usize)> {
     let content = feishu_app::content_of(payload)?;
     // No call is made, so the time limit is unused.

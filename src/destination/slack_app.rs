@@ -31,7 +31,7 @@ const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Text];
 /// Slightly below Slack's documented limit of "one message per second per channel". The limit is the channel's,
 /// so all destinations with that channel share it. Updates have a limit of their own, 50 a minute for the whole
 /// workspace (tier 3). The relay's few updates do not reach it.
-pub(super) const PER_CHANNEL: RateLimit = RateLimit {
+const PER_CHANNEL: RateLimit = RateLimit {
     count: 1,
     per: Duration::from_millis(1100),
 };
@@ -40,9 +40,17 @@ pub(super) const PER_CHANNEL: RateLimit = RateLimit {
 /// image is left out, so that no alert waits for it forever.
 const FILE_WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// Returns the arguments of `chat.postMessage` for a rendered message; `None` if that is no JSON object.
+/// Returns the arguments of `chat.postMessage` for a rendered message; `None` if that is not a JSON object.
 pub(super) fn posted(payload: &str, channel: &str) -> Option<serde_json::Value> {
     Some(Asked::of(payload, &Address::Channel(channel))?.body)
+}
+
+/// Returns the platform's limit for a channel of the workspace of `owner`.
+pub(super) fn paces(owner: &str, channel: &str) -> Vec<SharedPace> {
+    vec![SharedPace {
+        key: PaceKey::of(&["slack", owner, channel]),
+        pace: PER_CHANNEL,
+    }]
 }
 
 /// A destination of kind `slack-app`. See the module.
@@ -99,10 +107,7 @@ impl Destination for SlackApp {
     }
 
     fn paces(&self) -> Vec<SharedPace> {
-        vec![SharedPace {
-            key: PaceKey::of(&["slack", &self.client.owner(), &self.channel]),
-            pace: PER_CHANNEL,
-        }]
+        paces(&self.client.owner(), &self.channel)
     }
 
     fn shows_images(&self) -> ShowsImages {

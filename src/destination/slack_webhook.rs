@@ -24,10 +24,15 @@ use crate::slack::{Class, SlackError};
 const FORMS: &[Form] = &[Form::Full, Form::Text];
 
 /// Slightly below Slack's documented limit of "one message per second".
-pub(super) const PACES: &[RateLimit] = &[RateLimit {
+const PACES: &[RateLimit] = &[RateLimit {
     count: 1,
     per: Duration::from_millis(1100),
 }];
+
+/// Returns the platform's limits of the webhook at `url`.
+pub(super) fn paces(url: &Secret) -> Vec<SharedPace> {
+    SharedPace::all(&PaceKey::of_url(url), PACES).collect()
+}
 
 /// A destination of kind `slack-webhook`. See the module.
 pub(super) struct SlackWebhook {
@@ -73,7 +78,7 @@ impl Destination for SlackWebhook {
     }
 
     fn paces(&self) -> Vec<SharedPace> {
-        SharedPace::all(&PaceKey::of_url(&self.url), PACES).collect()
+        paces(&self.url)
     }
 
     fn shows_images(&self) -> ShowsImages {

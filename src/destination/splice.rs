@@ -2,7 +2,7 @@
 //! first rendering byte for byte.
 
 /// Returns `object` with `members` before its own. `members` is JSON without the braces, e.g. `"id":"x"`.
-/// `None` if `object` is no JSON object.
+/// `None` if `object` is not a JSON object.
 pub(super) fn splice(object: &str, members: &str) -> Option<String> {
     let rest = object.trim_start().strip_prefix('{')?;
     let comma = if rest.trim_start().starts_with('}') {

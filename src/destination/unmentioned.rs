@@ -6,8 +6,9 @@ use super::Sent;
 use crate::feishu::codes::Class;
 use crate::model::Outcome;
 
-/// Returns the message to send again after a refusal: without its mentions, if a person in it is the cause. The
-/// plainest form has no code for that, so it is tried before the message is given up.
+/// Returns the message to send again after a refusal, without its mentions; `None` if the mentions cannot be
+/// the cause. A refusal of the plainest form does not name the cause, so the message is sent once without
+/// mentions before it is given up.
 pub(super) fn unmentioned(class: Option<Class>, outcome: &Outcome, body: &str) -> Option<String> {
     let given_up = matches!(outcome, Outcome::Rejected { .. });
     match class? {

@@ -139,8 +139,8 @@ impl Destination for Webhook {
         by_link(self.links)
     }
 
-    /// A custom body is for a receiver that does not know `webhook-id`, such as the bot of another chat
-    /// program.
+    /// Returns false for a custom body: its receiver does not know `webhook-id`, e.g. because it is the bot
+    /// of another chat program.
     fn recognises_repeats(&self) -> bool {
         self.common.audience.body.is_none()
     }

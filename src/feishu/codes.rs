@@ -149,7 +149,8 @@ pub fn speaks_of_rate(msg: &str) -> bool {
     WORDS.iter().any(|word| head.contains(word))
 }
 
-/// Returns the meaning of 9499. It has two, which only the message tells apart.
+/// Returns the meaning of 9499. The code has two meanings; only the message shows which one
+/// applies.
 fn bad_request(msg: &str) -> Meaning {
     if speaks_of_rate(msg) {
         return is(Class::SlowDown, "rate limited");
@@ -301,13 +302,13 @@ const fn of_a_message(code: i64) -> Option<Meaning> {
         230_017 => is(Class::ImageKey, "an image key belongs to another app"),
         100_290 => is(Class::Person, "an unknown person"),
         230_013 => is(Class::Person, "a person is outside the app's availability"),
-        99_992_361 => is(Class::Person, "an open id is another app's"),
-        99_992_364 => is(Class::Person, "an id is another tenant's"),
+        99_992_361 => is(Class::Person, "an open id belongs to another app"),
+        99_992_364 => is(Class::Person, "an id belongs to another tenant"),
         41012 | 99_992_351 => is(Class::Person, "nobody has this open id"),
         230_011 | 230_019 | 230_110 => is(Class::Gone, "the message was recalled or deleted"),
-        230_012 => is(Class::Unchangeable, "the message is not this app's"),
+        230_012 => is(Class::Unchangeable, "the message belongs to another app"),
         230_031 => is(Class::Unchangeable, "the card is older than 14 days"),
-        230_054 => is(Class::Unchangeable, "the message is no card"),
+        230_054 => is(Class::Unchangeable, "the message is not a card"),
         230_022 => is(Class::Message, "the content was refused as sensitive"),
         230_028 => is(
             Class::Message,
@@ -337,7 +338,7 @@ const fn of_a_message(code: i64) -> Option<Meaning> {
         232_001 | 232_006 => is(Class::Receiver, "there is no such chat; check `chat_id`"),
         232_010 => is(
             Class::Stop(Cause::Chat),
-            "the chat is another tenant's; use an app of that tenant",
+            "the chat belongs to another tenant; use an app of that tenant",
         ),
         _ => return None,
     })
@@ -379,10 +380,10 @@ fn of_feedback(code: i64) -> Option<Meaning> {
     let stop = |says| is(Class::Stop(Cause::Other), says);
     Some(match code {
         210_500 => is(Class::PageToken, "the page token has expired"),
-        210_501 => is(Class::PageToken, "the page token is of another app"),
+        210_501 => is(Class::PageToken, "the page token belongs to another app"),
         210_502 => is(Class::Message, "the page size is not accepted"),
         210_503 | 210_506 => stop("the platform knows no such app; check `app_id` and `platform`"),
-        210_504 => stop("the app is not of this tenant"),
+        210_504 => stop("the app belongs to another tenant"),
         210_505 => stop("the app is not a self-built one, and its feedback comes by event only"),
         210_508 => stop("the app may not see or change this app's feedback"),
         _ => return None,

@@ -38,8 +38,3 @@ pub fn said(body: &[u8]) -> Option<(i64, String)> {
     let words = words.or(body.status_message).unwrap_or_default();
     Some((body.code.or(body.status_code)?, words))
 }
-
-/// Returns the code of a response.
-pub fn code(body: &[u8]) -> Option<i64> {
-    said(body).map(|(code, _)| code)
-}

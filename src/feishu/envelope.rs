@@ -62,7 +62,7 @@ pub enum Refusal {
     /// The body is neither an event nor a challenge.
     #[error("the body is neither an event nor a challenge")]
     PayloadInvalid,
-    /// The body is signed but cannot be decrypted, or is no JSON object after decryption.
+    /// The body is signed but cannot be decrypted, or is not a JSON object after decryption.
     #[error("the body cannot be decrypted")]
     DecryptFailed,
     /// A key is configured, but the body is not encrypted.
@@ -83,7 +83,7 @@ pub enum Refusal {
         /// See [`Refusal`].
         swapped: bool,
     },
-    /// The request has no signature, and the body is no challenge.
+    /// The request has no signature, and the body is not a challenge.
     #[error("the signature is missing")]
     MissingSignature {
         /// See [`Refusal`].
@@ -116,7 +116,7 @@ impl Refusal {
         }
     }
 
-    /// Returns the HTTP status: 400 if the body is no event, 401 if it may be forged.
+    /// Returns the HTTP status: 400 if the body is not an event, 401 if it may be forged.
     pub const fn status(self) -> u16 {
         match self {
             Self::MalformedJson | Self::PayloadInvalid | Self::DecryptFailed => 400,
@@ -309,7 +309,7 @@ impl<'a> Head<'a> {
         })
     }
 
-    /// Returns the tokens in the body. A value that is no text becomes a token that matches
+    /// Returns the tokens in the body. A value that is not a text becomes a token that matches
     /// nothing.
     fn tokens(&self) -> impl Iterator<Item = String> {
         let there = [self.token, self.header_token].into_iter().flatten();

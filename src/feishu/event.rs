@@ -89,7 +89,7 @@ impl Envelope {
     }
 }
 
-/// Parses a stored body. Returns `None` if it is no feedback event or has no readable member.
+/// Parses a stored body. Returns `None` if it is not a feedback event or has no readable member.
 pub fn read_body(body: &str, via: &AppName, timezone: &TimeZone) -> Option<Event> {
     let text = json::mend(body);
     let parts = Parts::read(&text);
@@ -202,7 +202,7 @@ impl<'a> Parts<'a> {
         is_ours(&self.event_type)
     }
 
-    /// Returns members of the object `event`. `None` if it is no object.
+    /// Returns members of the object `event`. `None` if `event` is not an object.
     fn members<const N: usize>(&self, names: [&str; N]) -> Option<[Raw<'a>; N]> {
         json::members(self.event?.get(), names).ok()
     }
@@ -268,6 +268,7 @@ impl<'a> Parts<'a> {
             feedback_ids: json::texts(feedback_ids),
             app_id: json::text(app_id),
             status: json::code(status).map(FeedbackStatus),
+            odd_status: json::odd_code(status),
             updated_at: time(update_time, timezone),
             operator: user_ids(operator),
             reports: Vec::new(),

@@ -86,7 +86,7 @@ impl fmt::Debug for Frame {
 }
 
 impl Frame {
-    /// Parses a frame. Returns `None` if the bytes are none. Unknown fields are skipped.
+    /// Parses a frame. Returns `None` if the bytes are not a frame. Unknown fields are skipped.
     pub fn read(bytes: Bytes) -> Option<Self> {
         Self::decode(bytes).ok()
     }

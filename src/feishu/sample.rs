@@ -65,8 +65,8 @@ pub fn sample_with(sample: &str, with: &Map<String, Value>) -> Result<String, Sa
     Ok(Value::Object(whole).to_string())
 }
 
-/// Returns the sample as if it happened at `now`. Its times keep their distances; the rest is
-/// unchanged.
+/// Returns the sample as if it happened at `now`. The differences between its times stay the same;
+/// the rest is unchanged.
 pub fn sample_at(sample: &str, now: Timestamp) -> String {
     let created = member(sample, "create_time").and_then(|text| text.parse::<i64>().ok());
     let Some(created) = created else {

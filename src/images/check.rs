@@ -1,4 +1,4 @@
-//! Checks whether fetched bytes are an image that can be kept. The check uses the bytes alone, not their
+//! Checks whether fetched bytes are an image that can be kept. The check uses only the bytes, not their
 //! address or header. It never decodes pixels.
 
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub struct Picture {
     pub kept: KeptImage,
 }
 
-/// Why the bytes are no image that can be kept. Fit for a log.
+/// Why the bytes are not an image that can be kept. Fit for a log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnImage {
     /// The bytes are something else, or damaged. A later answer of the same address may be the image.

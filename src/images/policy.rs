@@ -13,7 +13,7 @@ const ATTEMPTS_MIN: u32 = 3;
 const ATTEMPTS_UNCHECKED_MAX: u32 = 3;
 /// The longest pause between two attempts.
 const WAIT_MAX: Duration = Duration::from_secs(600);
-/// The longest pause after an answer that is no image. Such an answer rarely changes while the address is
+/// The longest pause after an answer that is not an image. Such an answer rarely changes while the address is
 /// valid.
 const WAIT_ANSWERED_MAX: Duration = Duration::from_secs(3600);
 /// An image with less time left than this is at risk.

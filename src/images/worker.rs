@@ -36,7 +36,7 @@ const LEASE: Duration = Duration::from_secs(120);
 /// The number of attempts that refuse a JPEG without an end marker. Some programs write such files, so later
 /// attempts keep it.
 const ENDLESS_ATTEMPTS: u32 = 2;
-/// The number of sent notices that the worker remembers; the operator's own memory has the rest.
+/// The number of sent notices that the worker remembers. The [`Notifier`] recognises older ones.
 const NOTIFIED_MAX: usize = 1024;
 
 /// Dependencies of an [`ImageWorker`].

@@ -73,12 +73,12 @@ pub struct Source {
 }
 
 impl Source {
-    /// Returns the name under which the store keeps since when the relay knows the app.
+    /// Returns the name under which the store keeps the time when the relay first knew the app.
     pub fn known_since(&self) -> String {
         format!("backfill from {}", self.app.app_id)
     }
 
-    /// Returns the name under which the store keeps when the last successful pass began.
+    /// Returns the name under which the store keeps the start of the last successful pass.
     fn asked_at(&self) -> String {
         format!("backfill asked {}", self.app.app_id)
     }

@@ -51,7 +51,7 @@ pub struct Settings {
     pub apps: BTreeMap<AppName, App>,
     /// The rules, which select the destinations of an event.
     pub rules: RuleSet,
-    /// Destinations that get every report as a message of its own, however late it is: those for programs.
+    /// Destinations for programs. They get every report as a separate message, even if it is late.
     pub singly: BTreeSet<DestinationName>,
     /// How long a message waits for its images.
     pub wait: Duration,
@@ -170,7 +170,7 @@ impl Intake {
         if let Found::Event(event) = &mut reading.found {
             attach_reports(&self.store, &settings.apps, event).await?;
         }
-        let plan = plan(&reading, &settings.rules);
+        let plan = plan(&reading, &settings.rules, now);
         let event_id = reading.id.clone();
         let about_another_app = is_about_another(app, &reading, &settings);
         let notice = unreadable(app, &reading);
@@ -231,10 +231,10 @@ fn too_old(reading: &Reading, ids_retain: Duration, now: Timestamp) -> Option<Du
     Some(now.since(created_at)).filter(|age| *age > ids_retain)
 }
 
-/// Applies the rules to an event.
-fn plan(reading: &Reading, rules: &RuleSet) -> Plan {
+/// Applies the rules to an event received now.
+fn plan(reading: &Reading, rules: &RuleSet, now: Timestamp) -> Plan {
     let state = match &reading.found {
-        Found::Event(event) => return rules.plan(event),
+        Found::Event(event) => return rules.plan(event, now),
         Found::Ignored => EventState::Ignored,
         Found::Unreadable => EventState::Unreadable,
     };

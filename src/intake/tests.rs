@@ -129,7 +129,7 @@ fn only_ignored_event_loses_its_body() {
         (Found::Unreadable, EventState::Unreadable, true),
         (Found::Ignored, EventState::Ignored, false),
     ] {
-        let plan = plan(&reading(found.clone()), &RuleSet::default());
+        let plan = plan(&reading(found.clone()), &RuleSet::default(), NOW);
         assert_eq!((plan.state, plan.deliveries.len()), (state, 0));
         let arrival = arrive(found, &plan);
         assert_eq!(arrival.body.is_some(), kept, "{state}");

@@ -158,7 +158,7 @@ enum Refused {
 }
 
 impl Refused {
-    /// Returns its fixed word, for the answer, the log and the metrics.
+    /// Returns its fixed name for the answer, the log and the metrics.
     fn kind(&self) -> &'static str {
         match self {
             Self::Protocol(refusal) => refusal.kind(),

@@ -115,6 +115,8 @@ pub struct StatusChange {
     pub app_id: Option<String>,
     /// The new status.
     pub status: Option<FeedbackStatus>,
+    /// The new status if it exceeds 64 bits or is not a whole number.
+    pub odd_status: Option<String>,
     /// When it changed.
     pub updated_at: Option<Timestamp>,
     /// Who changed it.

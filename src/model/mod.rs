@@ -46,7 +46,7 @@ pub use incident::{
 };
 pub use lease::{Lease, LeaseToken, Recorded};
 pub use plan::{
-    Condition, Finding, MessageSpec, Plan, PlannedDelivery, RuleTrace, Severity, Trace,
+    Condition, Finding, MessageSpec, Plan, PlannedDelivery, Rank, RuleTrace, Severity, Trace,
 };
 pub use private::{Private, Secret};
 pub use retry_after::{RETRY_AFTER_MAX, parse_retry_after};

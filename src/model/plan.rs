@@ -18,6 +18,37 @@ keyed!(
     }
 );
 
+keyed!(
+    /// How urgent a waiting delivery is. Ordered: the greatest is sent first.
+    Rank {
+        /// An operator notice, which waits for all reports.
+        Notice => "notice",
+        Info => "info",
+        Warning => "warning",
+        Critical => "critical",
+    }
+);
+
+impl Rank {
+    /// Returns the rank of a report.
+    pub const fn of(severity: Severity) -> Self {
+        match severity {
+            Severity::Info => Self::Info,
+            Severity::Warning => Self::Warning,
+            Severity::Critical => Self::Critical,
+        }
+    }
+
+    /// Returns the severity of the message.
+    pub const fn severity(self) -> Severity {
+        match self {
+            Self::Notice | Self::Info => Severity::Info,
+            Self::Warning => Severity::Warning,
+            Self::Critical => Severity::Critical,
+        }
+    }
+}
+
 /// The result of matching one event against the rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -94,10 +125,12 @@ pub enum Finding {
         /// Whether later rules are skipped.
         last: bool,
     },
-    /// A key of `match` does not hold: the first that fails.
+    /// A key of `match` does not hold. Contains the first such key.
     Failed(Condition),
-    /// A key of `except` holds: the first that does.
+    /// A key of `except` holds. Contains the first such key.
     Excepted(Condition),
+    /// The rule matches only at other times. The condition holds the local time of receipt.
+    NotNow(Condition),
     /// Not evaluated, because an earlier rule without `continue` matched.
     NotReached,
 }
@@ -105,7 +138,7 @@ pub enum Finding {
 /// A key of a rule and the value compared with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// The key of `match` or `except`.
+    /// The key of `match` or `except`, or `when`.
     pub key: &'static str,
     /// The rule's value, as written in the configuration.
     pub wanted: String,

@@ -62,7 +62,7 @@ pub enum GuardError {
         /// The refused host.
         host: String,
     },
-    /// An address is not fetched for this reason. If it is the first one, it never will be.
+    /// The URL is refused for this reason. If it is the first URL of a fetch, no retry can succeed.
     #[error("address refused: {0}")]
     UrlRefused(&'static str),
     /// The host could not be reached, or its response was lost.
@@ -115,7 +115,7 @@ pub struct Fetched {
     pub status: u16,
     /// The whole body.
     pub body: Bytes,
-    /// To be kept as long as the body or a copy of it.
+    /// The memory permit of the body. Keep it as long as the body or a copy of it exists.
     pub room: Room,
 }
 
@@ -293,7 +293,7 @@ fn client<R: Resolve + 'static>(
     })
 }
 
-/// Returns the target of a redirect. `None` if the response is none.
+/// Returns the target of a redirect. `None` if the response is not a redirect.
 fn redirect(from: &Url, response: &reqwest::Response) -> Result<Option<Url>, GuardError> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 /// The longest quote, in characters.
 const QUOTE_CHARS_MAX: usize = 200;
-/// The part of a message that is searched, in characters. The cause comes first.
+/// How many characters of a message are searched. Platforms name the cause near the start.
 const SAID_CHARS_MAX: usize = 400;
 /// The longest number in a quote, in digits. Codes and limits are shorter; a longer number may be a
 /// telephone number.

@@ -35,7 +35,7 @@ const SUMMARY_AFTER: Duration = Duration::from_secs(3600);
 pub(super) enum Reach {
     /// A destination takes it.
     Operator,
-    /// There is no destination for it; the log and the store alone have it.
+    /// There is no destination for it; the notice is only in the log and the store.
     Nobody,
 }
 
@@ -114,15 +114,15 @@ impl Budget {
         Ruling::Gather
     }
 
-    /// Forgets that a notice was sent, because it was not.
+    /// Removes a notice from the count, because it could not be sent.
     pub(super) fn forget(&mut self, notice: &Notice) {
         if let Some(spent) = self.0.get_mut(&(notice.kind, Reach::Operator)) {
             spent.given.remove(&hash(&notice.subject));
         }
     }
 
-    /// Forgets a notice that no destination took, so that it may be sent again: once in an hour, because a
-    /// destination may refuse every notice. Returns whether it may.
+    /// Allows a notice that no destination took to be sent again, once an hour, because a destination may
+    /// refuse every notice. Returns whether it may be sent.
     pub(super) fn not_taken(&mut self, notice: &Notice, hour: i64, now: Timestamp) -> bool {
         let again = self.ask(notice, Reach::Nobody, hour, now) == Ruling::Give;
         if again {

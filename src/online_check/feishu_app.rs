@@ -170,7 +170,8 @@ impl Check {
         }
     }
 
-    /// Returns the word for the other platform, its name and its base URL; `None` for a private deployment.
+    /// Returns the other platform: its value for `platform`, its name and its base URL. `None` for a private
+    /// deployment.
     fn other_platform(&self) -> Option<(&'static str, &'static str, &str)> {
         let Platforms { feishu, lark, .. } = &self.platforms;
         let base_url = self.app.base_url.as_str();
@@ -255,7 +256,7 @@ impl<'a> Scopes<'a> {
 
     fn judge(&self, names: &[&str], purpose: &str, report: &mut Report) {
         if self.asked.is_empty() {
-            report.not_checked("scopes", "the platform names no permission of the app");
+            report.not_checked("scopes", "the platform lists no permissions of the app");
             return;
         }
         let any = |set: &BTreeSet<&str>| names.iter().find(|name| set.contains(**name)).copied();

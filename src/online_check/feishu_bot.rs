@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use super::report::{Report, foreign};
+use crate::feishu::codes::{Cause, Class, meaning};
 use crate::feishu::custom_bot::{self, CLOCK_OFF_MAX_SECS};
 use crate::model::Secret;
 use crate::net::{Answer, Body, HttpClient, Method, NetError, Redactor, Request};
@@ -35,18 +36,19 @@ impl Check {
             }
         };
         report.compare_clocks(&answer);
-        let Some(code) = custom_bot::code(&answer.body) else {
+        let Some((code, msg)) = custom_bot::said(&answer.body) else {
             let urls = self.http.proxies().iter().chain([&self.url]);
             let redactor = Redactor::new(urls, &self.secret, []);
             no_bot(&answer, &redactor, report);
             return;
         };
-        if refuses_the_form(code) {
-            report.good("bot", "the bot is there");
-            self.signature(report).await;
-            self.keyword(report);
-        } else {
-            self.refused(code, &answer, report);
+        match meaning(code, &msg).class {
+            Class::Form => {
+                report.good("bot", "the bot is there");
+                self.signature(report).await;
+                self.keyword(report);
+            }
+            class => self.refused(code, class, &answer, report),
         }
     }
 
@@ -80,14 +82,24 @@ impl Check {
             return;
         };
         let wrong = Secret::new(format!("{}-wrong", secret.expose()));
-        match self.ask(Some(&wrong), report).await.map(|answer| custom_bot::code(&answer.body)) {
-            Ok(Some(19021)) => report.good(check, "the bot accepts the relay's signature and rejects a wrong one"),
-            Ok(Some(code)) if refuses_the_form(code) => report.not_checked(
+        let answer = match self.ask(Some(&wrong), report).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                report.not_checked(check, format!("the answer was lost: {error}"));
+                return;
+            }
+        };
+        let class = custom_bot::said(&answer.body).map(|(code, msg)| meaning(code, &msg).class);
+        match class {
+            Some(Class::Stop(Cause::Signature)) => report.good(
                 check,
-                "the bot checks no signature before it gets a message: it requires none, or checks only then",
+                "the bot accepts the relay's signature and rejects a wrong one",
             ),
-            Ok(_) => report.not_checked(check, "the bot's answer is not conclusive"),
-            Err(error) => report.not_checked(check, format!("the answer was lost: {error}")),
+            Some(Class::Form) => report.not_checked(
+                check,
+                "the bot does not check the signature of a request without a message; it may check that of a message",
+            ),
+            _ => report.not_checked(check, "the bot's answer is not conclusive"),
         }
     }
 
@@ -108,34 +120,36 @@ impl Check {
         }
     }
 
-    fn refused(&self, code: i64, answer: &Answer, report: &mut Report) {
+    fn refused(&self, code: i64, class: Class, answer: &Answer, report: &mut Report) {
         let says = |what: &str| format!("code {code}: {what}");
-        match code {
-            19001 => report.failed(
+        match class {
+            Class::Stop(Cause::CustomBot) => report.failed(
                 "bot",
                 says("the bot is unknown or was deleted"),
                 format!("copy the bot's whole URL again from {GROUP}"),
             ),
-            19021 => self.bad_signature(code, answer, report),
-            19022 | 99_991_401 => report.failed(
+            Class::Stop(Cause::Signature) => self.bad_signature(code, answer, report),
+            Class::Stop(Cause::OurAddress) => report.failed(
                 "bot",
                 says("this machine's address is not in the bot's IP allow list"),
                 format!("add it in the bot's security settings, at {GROUP}"),
             ),
-            19024 if self.keyword => {
+            Class::Stop(Cause::Keyword) if self.keyword => {
                 report.good("bot", "the bot is there");
                 self.keyword(report);
             }
-            19024 => report.failed(
+            Class::Stop(Cause::Keyword) => report.failed(
                 "keyword",
                 says("the bot requires a keyword"),
                 format!("set `keyword` to one of its list, at {GROUP}"),
             ),
-            11232 | 99_991_400 => {
+            Class::SlowDown | Class::SlowDownBriefly => {
                 report.not_checked("bot", says("the platform limits the rate; try again"));
             }
-            1 | 2200 => report.not_checked("bot", says("an error inside the platform; try again")),
-            0 => report.warning(
+            Class::Retry => {
+                report.not_checked("bot", says("an error inside the platform; try again"));
+            }
+            _ if code == 0 => report.warning(
                 "bot",
                 "accepted a request without a message, which Feishu's bots reject",
                 "check `url`",
@@ -144,7 +158,7 @@ impl Check {
         }
     }
 
-    /// Reports code 19021, which has three causes: no signature, a wrong clock, a wrong secret.
+    /// Reports a rejected signature, which has three causes: no signature, a wrong clock, a wrong secret.
     fn bad_signature(&self, code: i64, answer: &Answer, report: &mut Report) {
         let check = "signature";
         let ahead = answer.clock_ahead_secs(report.now()).unwrap_or_default();
@@ -155,17 +169,12 @@ impl Check {
             let off = ahead.saturating_abs();
             let says =
                 format!("code {code}: rejected, because this machine's clock is {off} s off");
-            report.failed(check, says, "set the clock, and keep it by NTP");
+            report.failed(check, says, "set the clock, and synchronise it with NTP");
         } else {
             let says = format!("code {code}: the signature is rejected");
             report.failed(check, says, format!("compare `secret` with {GROUP}"));
         }
     }
-}
-
-/// Returns whether the bot rejected the form: 19002 (message missing) or 9499 (unreadable).
-const fn refuses_the_form(code: i64) -> bool {
-    matches!(code, 19002 | 9499)
 }
 
 /// Reports an answer that does not come from a custom bot.

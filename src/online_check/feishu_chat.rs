@@ -35,7 +35,10 @@ pub(super) enum Person {
 impl Check {
     pub(super) async fn run(self, report: &mut Report) {
         let Some(client) = &self.client else {
-            let says = format!("the app {} has no `app_secret` to ask with", self.app);
+            let says = format!(
+                "the app {} has no `app_secret`, which the check needs",
+                self.app
+            );
             report.not_checked("chat", says);
             return;
         };
@@ -83,7 +86,7 @@ async fn in_chat(client: &FeishuClient, id: &str, report: &mut Report) {
         ),
         CallResult::Code(code @ 232_010) => report.failed(
             check,
-            format!("code {code}: the chat is another tenant's"),
+            format!("code {code}: the chat belongs to another tenant"),
             "use an app of that tenant, or a chat of the app's own tenant",
         ),
         CallResult::Code(code) => {
@@ -166,7 +169,7 @@ pub(super) async fn look_up(
             Person::Unknown(format!("code {code}: this open id does not exist"))
         }
         CallResult::Code(code @ 99_992_361) => {
-            Person::Unknown(format!("code {code}: the open id is another app's"))
+            Person::Unknown(format!("code {code}: the open id belongs to another app"))
         }
         CallResult::Code(code @ (41050 | 40004)) => Person::Untold(format!(
             "code {code}: the app's data permissions do not reach the person"

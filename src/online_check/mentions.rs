@@ -15,7 +15,7 @@ use crate::feishu::FeishuClient;
 use crate::model::AppName;
 use crate::slack::{ApiResponse, SlackClient};
 
-/// How many people of each kind are looked up. A name stands for a team, not for a company.
+/// How many people of each kind are looked up. A name is meant for a team, not for a company.
 const PEOPLE_MAX: usize = 20;
 const EMAIL_SCOPE: &str = "contact:user.id:readonly";
 
@@ -118,7 +118,7 @@ async fn known_by_id(app: &AppName, client: &FeishuClient, ids: &Placed<'_>, rep
     }
 }
 
-/// Checks e-mail addresses. An unknown address is no failure, because it may be hidden from the app.
+/// Checks e-mail addresses. An unknown address is not a failure, because it may be hidden from the app.
 async fn known_by_address(
     app: &AppName,
     client: &FeishuClient,

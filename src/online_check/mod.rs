@@ -158,7 +158,7 @@ fn judge_clock(mut ahead_secs: Vec<i64>, signs: bool, report: &mut Report) {
     let off = ahead.saturating_abs();
     let side = if ahead > 0 { "ahead" } else { "behind" };
     let says = format!("this machine's clock is {off} s {side} of the platforms'");
-    let advice = "set the clock, and keep it by NTP";
+    let advice = "set the clock, and synchronise it with NTP";
     match off {
         ..=CLOCK_OFF_MIN_SECS => report.good("clock", "agrees with the platforms'"),
         _ if off >= CLOCK_OFF_MAX_SECS && signs => {

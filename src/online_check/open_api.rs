@@ -64,7 +64,7 @@ pub(super) async fn ask(
             read(&answer, client.redactor(), &question, report)
         }
         Err(Unanswered::NoToken(_)) => {
-            let says = format!("there is no token to ask with; see app {}", client.app());
+            let says = format!("there is no token for this call; see app {}", client.app());
             report.not_checked(question.check, says);
             CallResult::Noted
         }

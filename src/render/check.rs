@@ -174,7 +174,7 @@ fn place_in(reason: &str) -> (usize, usize) {
         let digits = after.split(|c: char| !c.is_ascii_digit()).next()?;
         digits.parse().ok()
     };
-    if reason.contains("of the outcome") {
+    if reason.contains("of the output") {
         return (1, 1);
     }
     (number("line ").unwrap_or(1), number("column ").unwrap_or(1))

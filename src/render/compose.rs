@@ -391,7 +391,7 @@ fn parse(rendered: &str) -> Result<Value, String> {
             | serde_json::error::Category::Io => "a quote or comma is missing or too many",
         };
         format!(
-            "what it renders is not JSON: {what} (line {} of the outcome)",
+            "its output is not JSON: {what} (line {} of the output)",
             error.line()
         )
     })

@@ -203,11 +203,12 @@ impl<'a> Builder<'a> {
         };
         let shared = self.shared(subject);
         let fields = &self.audience.fields;
-        let (ids, app, status) = match &subject.event.content {
+        let (ids, app, status, odd_status) = match &subject.event.content {
             Content::Updated(change) => (
                 change.feedback_ids.as_slice(),
                 change.app_id.as_ref(),
                 change.status,
+                change.odd_status.as_ref(),
             ),
             Content::Created(_)
             | Content::Notice(_)
@@ -215,7 +216,12 @@ impl<'a> Builder<'a> {
             | Content::Incident(_) => {
                 let state = subject.standing.state.as_ref();
                 let status = state.map(|state| state.status);
-                (feedback.id.as_slice(), feedback.app_id.as_ref(), status)
+                (
+                    feedback.id.as_slice(),
+                    feedback.app_id.as_ref(),
+                    status,
+                    None,
+                )
             }
         };
         let app_name = match &subject.event.content {
@@ -247,9 +253,10 @@ impl<'a> Builder<'a> {
             images: self.images(subject),
             images_total: total,
             images_pending: total.min(subject.images_pending),
-            status: status.map_or_else(Code::default, |status| {
-                code(status.0, status.key(), words::status(self.locale, status))
-            }),
+            status: match status {
+                Some(status) => code(status.0, status.key(), words::status(self.locale, status)),
+                None => self.odd(odd_status.map(String::as_str)),
+            },
         }
     }
 

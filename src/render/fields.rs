@@ -63,7 +63,8 @@ pub(super) enum Unfit {
 /// The shortest length to which values are cut before a message counts as too large.
 const TIGHTEST: usize = 8;
 
-/// Finishes a message; `wrap` builds the request body from it.
+/// Escapes and cuts every value of a message, and removes empty parts. `wrap` builds the request
+/// body from the result.
 pub(super) fn finish(
     tree: &Value,
     spec: Spec<'_>,

@@ -251,7 +251,7 @@ fn paint(helper: &Helper<'_>) -> Result<(&'static str, &'static str), RenderErro
     }
     let Some(code) = value(helper, 0)?.get("code") else {
         return fail(format!(
-            "the argument of {} is feedback.status",
+            "the argument of {} must be feedback.status",
             helper.name()
         ));
     };

@@ -186,7 +186,7 @@ impl Templates {
                 }
             }
             if broken {
-                // A broken built-in template has nothing to give way to.
+                // A broken built-in template has no replacement.
                 if templates.sources.values().any(|source| source.own) {
                     templates.keep_built_in(&name);
                 }

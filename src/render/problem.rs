@@ -9,7 +9,7 @@ pub(super) struct Problem {
     pub(super) help: Option<String>,
     /// Text to search for in the template, to find the place.
     pub(super) near: Option<String>,
-    /// Whether the message shows nothing. That is no mistake if other events fill the message.
+    /// Whether the message shows nothing. That is not a mistake if other events fill the message.
     pub(super) is_empty: bool,
 }
 

@@ -97,7 +97,7 @@ fn shown(ordinal: u8, by: ShownBy) -> Shown {
     }
 }
 
-/// A fault with every value a report can have; images are shown by `by`.
+/// Returns a fault with every value that a report can have; images are shown by `by`.
 pub(super) fn fault(by: &ShownBy) -> Sample {
     let feedback = Feedback {
         id: Some("7007008888888888888".to_owned()),
@@ -134,7 +134,7 @@ pub(super) fn fault(by: &ShownBy) -> Sample {
     sample
 }
 
-/// A fault that somebody claimed a minute ago with a button, and can still undo.
+/// Returns a fault that somebody claimed a minute ago with a button, and can still undo.
 pub(super) fn claimed(by: &ShownBy) -> Sample {
     let by_name = Private::new("Han Meimei <on call>");
     let actor = Actor {
@@ -166,7 +166,7 @@ pub(super) fn claimed(by: &ShownBy) -> Sample {
     }
 }
 
-/// A suggestion that nobody has handled.
+/// Returns a suggestion that nobody has handled.
 pub(super) fn with_buttons() -> Sample {
     let mut sample = suggestion();
     sample.standing.actions = actions(TriageAction::next(FeedbackStatus::UNPROCESSED));
@@ -181,7 +181,7 @@ fn actions(acts: &[TriageAction]) -> Vec<Action> {
     acts.iter().map(action).collect()
 }
 
-/// A report without any optional value.
+/// Returns a report without any optional value.
 pub(super) fn minimal() -> Sample {
     let mut minimal = sample(Content::Created(Box::default()), "alert", Severity::Warning);
     minimal.event.created_at = None;
@@ -189,7 +189,7 @@ pub(super) fn minimal() -> Sample {
     minimal
 }
 
-/// A suggestion.
+/// Returns a suggestion.
 pub(super) fn suggestion() -> Sample {
     let feedback = Feedback {
         id: Some("7007009999999999999".to_owned()),
@@ -209,7 +209,7 @@ pub(super) fn suggestion() -> Sample {
     )
 }
 
-/// A change of status of two feedbacks.
+/// Returns a change of status of two feedbacks.
 pub(super) fn status_changed() -> Sample {
     let change = StatusChange {
         feedback_ids: vec![
@@ -218,6 +218,7 @@ pub(super) fn status_changed() -> Sample {
         ],
         app_id: Some("cli_9b445f5258795107".to_owned()),
         status: Some(FeedbackStatus::PROCESSED),
+        odd_status: None,
         updated_at: Some(millis_before(4)),
         operator: UserIds {
             open_id: Some(Private::new("ou_9c1e2f3a4b5d6e7f")),
@@ -229,7 +230,7 @@ pub(super) fn status_changed() -> Sample {
     sample(Content::Updated(change), "status", Severity::Info)
 }
 
-/// A change of status without details.
+/// Returns a change of status without details.
 pub(super) fn status_bare() -> Sample {
     let mut bare = sample(
         Content::Updated(StatusChange::default()),
@@ -241,7 +242,7 @@ pub(super) fn status_bare() -> Sample {
     bare
 }
 
-/// An operator notice.
+/// Returns an operator notice.
 pub(super) fn notice() -> Sample {
     let notice = Notice {
         kind: NoticeKind::DestinationStopped,
@@ -251,7 +252,7 @@ pub(super) fn notice() -> Sample {
     sample(Content::Notice(notice), "notice", Severity::Warning)
 }
 
-/// A late summary.
+/// Returns a late summary.
 pub(super) fn summary() -> Sample {
     let summary = Summary {
         count: 42,

@@ -47,7 +47,7 @@ fn written(glob: &Glob) -> String {
     format!("~{}", glob.written)
 }
 
-/// Returns whether `wide` always holds when all of `narrow` hold. Decided by the written values alone, so a
+/// Returns whether `wide` always holds when all of `narrow` hold. It compares only the written values, so a
 /// `false` may be wrong.
 pub(super) fn implies(narrow: &[Fact], wide: &Fact) -> bool {
     let directly = match wide {

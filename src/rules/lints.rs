@@ -29,7 +29,7 @@ impl<'a> Linted<'a> {
     }
 }
 
-/// How many pairs of rules were compared to find unreachable rules.
+/// Returns how many pairs of rules were compared to find unreachable rules.
 #[cfg(test)]
 pub(super) fn comparisons(at: &Location, rules: &[&Rule]) -> usize {
     let linted: Vec<Linted<'_>> = rules.iter().map(|rule| Linted::new(at, rule)).collect();
@@ -72,7 +72,8 @@ pub(super) fn check(out: &mut Diagnostics, rules: &[(Location, Rule)]) {
     }
     same_incidents(out, &linted);
     if !linted.iter().any(takes_every_fault) {
-        let message = "faults can be left unrouted: no rule without `continue` matches them all";
+        let message =
+            "faults can be left unrouted: no rule without `continue` or `when` matches them all";
         let help =
             "add a last rule whose only condition is type = \"fault\", or one without conditions";
         let at = Location::of_path("rules");
@@ -160,8 +161,9 @@ fn plain(facts: &[Fact]) -> impl Iterator<Item = (&'static str, &BTreeSet<String
     })
 }
 
-/// Collects one value for each key. A rule that matches all of these facts has one of these values. For `any`,
-/// the first set is enough, because every set must imply the condition.
+/// Collects the first value of each key. An earlier rule that hides this one accepts every value of such a
+/// key, so the index finds it under the first value. For `any`, the first set is enough, because the earlier
+/// rule must accept every set.
 fn first_values<'a>(facts: &'a [Fact], all: &mut Vec<Wanted<'a>>) {
     for fact in facts {
         match fact {
@@ -213,9 +215,11 @@ fn overlap(one: &Linted<'_>, other: &Linted<'_>) -> bool {
     is_wider(one, other) || is_wider(other, one)
 }
 
-/// Returns whether the conditions of `earlier` hold for every event that `later` matches.
+/// Returns whether the conditions of `earlier` hold for every event that `later` matches, whenever it is received.
 fn takes_all_of(earlier: &Linted<'_>, later: &Linted<'_>) -> bool {
-    earlier.wanted.iter().all(|wanted| holds_for(wanted, later))
+    let hours = &earlier.rule.hours;
+    (hours.is_none() || *hours == later.rule.hours)
+        && earlier.wanted.iter().all(|wanted| holds_for(wanted, later))
 }
 
 /// Returns whether `wide` holds for every event that `rule` can match.
@@ -228,7 +232,8 @@ fn holds_for(wide: &Fact, rule: &Linted<'_>) -> bool {
 }
 
 fn takes_every_fault(one: &Linted<'_>) -> bool {
-    !one.rule.goes_on && one.rule.except.is_empty() && holds_for_every_fault(&one.wanted)
+    let is_partial = one.rule.goes_on || one.rule.hours.is_some();
+    !is_partial && one.rule.except.is_empty() && holds_for_every_fault(&one.wanted)
 }
 
 fn holds_for_every_fault(set: &[Fact]) -> bool {

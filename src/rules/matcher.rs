@@ -170,6 +170,14 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// Returns the status if it is no whole number of 64 bits.
+    fn odd_status(self) -> Option<&'a str> {
+        match self.says {
+            Says::Created(_) => None,
+            Says::Updated(change, _) => change.odd_status.as_deref(),
+        }
+    }
+
     /// Returns the page's path and query. An empty part is absent.
     fn page(self) -> (Option<Cow<'a, str>>, Option<Cow<'a, str>>) {
         let Some(address) = typed(self.feedback(), |one| &one.path) else {
@@ -237,8 +245,9 @@ impl Matcher {
         match &self.test {
             Test::Event(_) => subject.kind().key().to_owned(),
             Test::Status(_) => {
+                let odd = subject.odd_status();
                 let status = subject.status();
-                status.map_or_else(String::new, |one| named(one.key(), one.0))
+                status.map_or_else(|| owned(odd), |one| named(one.key(), one.0))
             }
             Test::App(_) => owned(subject.app_id()),
             Test::Via(_) => event.via.to_string(),

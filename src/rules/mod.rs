@@ -16,12 +16,15 @@
 //!
 //! A rule may group the reports that it matches into incidents. The plan names the incident of each such rule, and
 //! the deliveries that the incident may merge.
+//!
+//! A rule with `when` matches only at these times, judged when the event is received.
 
 mod conditions;
 mod facts;
 mod filter;
 mod glob;
 mod group;
+mod hours;
 mod kinds;
 mod lints;
 mod matcher;
@@ -42,8 +45,10 @@ pub use raw::RawRule;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
+
 use crate::diag::{Diagnostic, Level};
-use crate::model::{AppName, DestinationName, Event, Plan, RuleName, Trace};
+use crate::model::{AppName, DestinationName, Event, Plan, RuleName, Timestamp, Trace};
 use crate::toml_reader::{Diagnostics, Key, Keys, Location, Read, codes};
 
 use paths::LiteralPath;
@@ -63,6 +68,8 @@ pub struct Known {
     pub templates: Vec<String>,
     /// `[lists]`.
     pub lists: BTreeMap<String, Vec<Word>>,
+    /// The zone of `when` without a zone; `None`: UTC.
+    pub timezone: Option<TimeZone>,
 }
 
 /// A word of a list of `[lists]`.
@@ -179,15 +186,15 @@ impl RuleSet {
         self.rules.iter().map(|rule| &rule.name)
     }
 
-    /// Plans the deliveries of `event`. Pure. The relay's own notices get no deliveries here.
-    pub fn plan(&self, event: &Event) -> Plan {
-        plan::evaluate(&self.rules, event, None)
+    /// Plans the deliveries of `event`, received at `at`. Pure. The relay's own notices get no deliveries here.
+    pub fn plan(&self, event: &Event, at: Timestamp) -> Plan {
+        plan::evaluate(&self.rules, event, at, None)
     }
 
-    /// Like [`plan`](Self::plan), and also returns the result of each rule.
-    pub fn explain(&self, event: &Event) -> (Plan, Trace) {
+    /// Plans the deliveries like [`plan`](Self::plan), and also returns the result of each rule.
+    pub fn explain(&self, event: &Event, at: Timestamp) -> (Plan, Trace) {
         let mut trace = Trace::default();
-        let plan = plan::evaluate(&self.rules, event, Some(&mut trace));
+        let plan = plan::evaluate(&self.rules, event, at, Some(&mut trace));
         (plan, trace)
     }
 }

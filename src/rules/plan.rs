@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::model::{
     DestinationName, Event, EventKind, EventState, Feedback, FeedbackKind, Finding, MessageSpec,
-    Plan, PlannedDelivery, RuleName, RuleTrace, Severity, Trace,
+    Plan, PlannedDelivery, RuleName, RuleTrace, Severity, Timestamp, Trace,
 };
 
 use super::group::{self, Grouping};
+use super::hours::Hours;
 use super::matcher::{Matcher, Subject};
 
 /// A checked rule.
@@ -19,6 +20,8 @@ pub(super) struct Rule {
     pub(super) wanted: Vec<Matcher>,
     /// None may hold.
     pub(super) except: Vec<Matcher>,
+    /// When the rule counts; `None`: always.
+    pub(super) hours: Option<Hours>,
     pub(super) send_to: Vec<DestinationName>,
     /// `continue`: whether later rules are tried too.
     pub(super) goes_on: bool,
@@ -33,19 +36,21 @@ pub(super) struct Rule {
     pub(super) grouping: Grouping,
 }
 
-/// Why a rule does not match an event, and the report that was tested.
+/// Why a rule does not match an event: the condition with the report that was tested, or the time of receipt.
 enum Miss<'a> {
     Failed(&'a Matcher, Subject<'a>),
     Excepted(&'a Matcher, Subject<'a>),
+    NotNow(&'a Hours, Timestamp),
 }
 
 impl Rule {
-    /// Tests each report of the event; one match is enough.
-    fn judge<'a>(&'a self, subjects: &[Subject<'a>]) -> Result<(), Miss<'a>> {
+    /// Tests each report of the event; one match is enough. The time is tested last, so that the finding names it
+    /// only if the rule matches at other times.
+    fn judge<'a>(&'a self, subjects: &[Subject<'a>], at: Timestamp) -> Result<(), Miss<'a>> {
         let mut first = Ok(());
         for &subject in subjects {
             match self.judge_one(subject) {
-                Ok(()) => return Ok(()),
+                Ok(()) => return self.judge_time(at),
                 Err(miss) if first.is_ok() => first = Err(miss),
                 Err(_) => {}
             }
@@ -63,6 +68,13 @@ impl Rule {
         }
     }
 
+    fn judge_time(&self, at: Timestamp) -> Result<(), Miss<'_>> {
+        match &self.hours {
+            Some(hours) if !hours.include(at) => Err(Miss::NotNow(hours, at)),
+            _ => Ok(()),
+        }
+    }
+
     fn finding(&self, judged: &Result<(), Miss<'_>>) -> Finding {
         match judged {
             Ok(()) => Finding::Matched {
@@ -70,6 +82,7 @@ impl Rule {
             },
             Err(Miss::Failed(matcher, subject)) => Finding::Failed(matcher.condition(*subject)),
             Err(Miss::Excepted(matcher, subject)) => Finding::Excepted(matcher.condition(*subject)),
+            Err(Miss::NotNow(hours, at)) => Finding::NotNow(hours.condition(*at)),
         }
     }
 }
@@ -99,11 +112,16 @@ fn default_severity(subject: Subject<'_>) -> Severity {
     }
 }
 
-/// Tries `rules` in order. Fills the trace if there is one.
-pub(super) fn evaluate(rules: &[Rule], event: &Event, trace: Option<&mut Trace>) -> Plan {
+/// Tries `rules` in order for an event received at `at`. Fills the trace if there is one.
+pub(super) fn evaluate(
+    rules: &[Rule],
+    event: &Event,
+    at: Timestamp,
+    trace: Option<&mut Trace>,
+) -> Plan {
     let subjects = Subject::all_of(event);
     if let Some(first) = subjects.first() {
-        return route(rules, &subjects, *first, trace);
+        return route(rules, (&subjects, *first), at, trace);
     }
     if let Some(trace) = trace {
         trace.rules.extend(rules.iter().map(not_reached));
@@ -128,15 +146,15 @@ const fn left(kind: EventKind) -> EventState {
 /// Tries the rules. Values that do not depend on the report are read from `first`, the first of `subjects`.
 fn route(
     rules: &[Rule],
-    subjects: &[Subject<'_>],
-    first: Subject<'_>,
+    (subjects, first): (&[Subject<'_>], Subject<'_>),
+    at: Timestamp,
     mut trace: Option<&mut Trace>,
 ) -> Plan {
     let mut state = left(first.kind());
     let mut matched: Vec<&Rule> = Vec::new();
     let mut rest = rules.iter();
     for rule in rest.by_ref() {
-        let judged = rule.judge(subjects);
+        let judged = rule.judge(subjects, at);
         if let Some(trace) = trace.as_deref_mut() {
             trace.rules.push(RuleTrace {
                 rule: rule.name.clone(),

@@ -7,6 +7,7 @@ pub(super) use grouping::RawStep;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use toml::Spanned;
 
 use crate::model::{DestinationName, EventKind, RuleName, Severity};
@@ -19,6 +20,7 @@ use crate::toml_reader::{
 
 use super::Known;
 use super::conditions;
+use super::hours::{self, Hours, Window};
 use super::kinds;
 use super::matcher::Matcher;
 use super::plan::Rule;
@@ -39,19 +41,22 @@ keys! {
         wanted @ "match": Node [conditions::schema("All must hold")],
         /// Conditions of which none may hold
         except: Node [conditions::schema("None may hold")],
+        /// Times at which the rule counts, judged when the event is received; default: always. The zone is `timezone` of [templates] unless written
+        when: Many<String> [schema::many(schema::form(hours::PATTERN, hours::EXAMPLES))],
         /// Names of [destinations]; `[]`: matched events go nowhere
         send_to: Many<String>,
         /// Whether later rules are tried too
         goes_on @ "continue": bool = false,
-        /// Default: the highest that a matching rule sets; at least warning for faults, else info
+        /// The severity; default: the highest that a matching rule sets, at least warning for
+        /// faults, else info
         severity: String [schema::word(Severity::ALL.iter().map(|one| one.key()))],
-        /// Default by type: alert, suggestion, plain, status
+        /// The template; default by type: alert, suggestion, plain, status
         template: String,
         /// Names of [mentions]; "all" is everyone in the chat
         mention: Many<String>,
         /// Labels for templates
         labels: Named<String>,
-        /// How long messages of this rule wait for images
+        /// The longest time that messages of this rule wait for images
         wait: Duration,
         /// Which reports become one incident: of one type, with equal values of these keys; `[]`: the rule never groups. Default: app and fault for faults, `[]` for others
         group_by: Many<String> [schema::many(schema::word(grouping::key_names()))],
@@ -68,7 +73,7 @@ keys! {
     }
 }
 
-const NOT_BUILT: &[&str] = &["hold", "when"];
+const NOT_BUILT: &[&str] = &["hold"];
 
 /// Reads the rule at `at`. Mistakes are reported; a rule with an error must not be used.
 pub(super) fn rule(
@@ -93,6 +98,8 @@ pub(super) fn rule(
     reader.required("name", raw.name.is_some());
     reader.required("send_to", raw.send_to.is_some());
     let (wanted, except) = reader.conditions(raw.wanted.take(), raw.except.take(), known);
+    let hours = raw.when.take();
+    let hours = hours.and_then(|windows| reader.hours(&windows, known));
     let grouping = reader.grouping(&raw, &wanted, known);
     let name = raw.name.and_then(|name| reader.line("name", name));
     let send_to = reader.send_to(raw.send_to, known);
@@ -107,6 +114,7 @@ pub(super) fn rule(
         name: RuleName::new(name?),
         wanted,
         except,
+        hours,
         send_to,
         goes_on: raw.goes_on.is_some_and(Spanned::into_inner),
         severity,
@@ -171,6 +179,32 @@ impl Reader<'_> {
         };
         let at = self.at.key(key, node.span());
         conditions::read(self.out, &at, node.get_ref(), known, RawKeys::KEYS)
+    }
+
+    /// Reads `when`. A list counts if one of its windows does.
+    fn hours(&mut self, windows: &Spanned<Many<String>>, known: &Known) -> Option<Hours> {
+        let at = self.at.key("when", windows.span());
+        if windows.get_ref().is_empty() {
+            let message = "an empty list never counts";
+            let help = "remove `when`, and the rule always counts";
+            self.out.add_with_help(codes::EMPTY, &at, message, help);
+        }
+        let zone = known.timezone.clone().unwrap_or(TimeZone::UTC);
+        let mut read = Vec::with_capacity(windows.get_ref().len());
+        for (index, window) in windows.get_ref().iter().enumerate() {
+            let at = match window.span() == windows.span() {
+                true => at.clone(), // one window without a list
+                false => at.index(index, window.span()),
+            };
+            match Window::parse(window.get_ref(), &zone) {
+                Ok(window) => read.push(window),
+                Err(bad) => {
+                    let (message, help) = (bad.message, Some(bad.help));
+                    self.out.report(codes::UNKNOWN_VALUE, &at, message, help);
+                }
+            }
+        }
+        (!read.is_empty()).then_some(Hours(read))
     }
 
     /// Checks that a text is neither empty nor too long.

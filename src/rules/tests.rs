@@ -12,11 +12,15 @@ use crate::model::{
 
 mod filter;
 mod grouping;
+mod hours;
 mod lints;
 mod lists;
 mod merging;
 mod sets;
 mod updated;
+
+/// Sunday, 2026-03-01 02:10 in Shanghai, when the events are received.
+const AT: Timestamp = Timestamp::from_millis(1_772_302_200_000);
 
 fn known() -> Known {
     let names = |all: &[&str]| all.iter().map(|&name| name.to_owned()).collect();
@@ -41,6 +45,7 @@ fn known() -> Known {
         ]
         .map(|(name, words)| (name.to_owned(), words))
         .into(),
+        timezone: TimeZone::get("Asia/Shanghai").ok(),
     }
 }
 
@@ -210,13 +215,13 @@ fn every_key_of_match_and_except_works_both_ways() {
                     "[[rules]]\nname = \"one\"\nsend_to = \"product\"\n{place}.{key} = {wanted}\n"
                 )
             };
-            let (matched, trace) = rules(&rule("match")).explain(&event);
+            let (matched, trace) = rules(&rule("match")).explain(&event, AT);
             assert_eq!(
                 !matched.deliveries.is_empty(),
                 expected,
                 "match.{key} = {wanted}: {trace:?}"
             );
-            let (excepted, trace) = rules(&rule("except")).explain(&event);
+            let (excepted, trace) = rules(&rule("except")).explain(&event, AT);
             assert_eq!(
                 excepted.deliveries.is_empty(),
                 expected,
@@ -240,13 +245,13 @@ fn what_is_absent_never_matches() {
         }
         let text = format!("[[rules]]\nname = \"one\"\nsend_to = []\nmatch.{key} = {holds}\n");
         assert_eq!(
-            rules(&text).plan(&bare()).state,
+            rules(&text).plan(&bare(), AT).state,
             EventState::Unrouted,
             "{key}"
         );
         let text = text.replace("match", "except");
         assert_eq!(
-            rules(&text).plan(&bare()).state,
+            rules(&text).plan(&bare(), AT).state,
             EventState::Routed,
             "{key}"
         );
@@ -254,7 +259,7 @@ fn what_is_absent_never_matches() {
     for key in ["contact", "images"] {
         let text = format!("[[rules]]\nname = \"one\"\nsend_to = []\nmatch.{key} = false\n");
         assert_eq!(
-            rules(&text).plan(&bare()).state,
+            rules(&text).plan(&bare(), AT).state,
             EventState::Routed,
             "{key}"
         );
@@ -262,7 +267,7 @@ fn what_is_absent_never_matches() {
     let mut empty = feedback();
     empty.contact = Some(Private::new(""));
     let set = rules("[[rules]]\nname = \"one\"\nsend_to = []\nmatch.contact = false\n");
-    assert_eq!(set.plan(&event(empty)).state, EventState::Routed);
+    assert_eq!(set.plan(&event(empty), AT).state, EventState::Routed);
 }
 
 #[test]
@@ -291,7 +296,7 @@ fn the_first_match_ends_unless_it_continues() {
         send_to = "product"
         "#,
     );
-    let (plan, trace) = set.explain(&event(feedback()));
+    let (plan, trace) = set.explain(&event(feedback()), AT);
     assert_eq!(plan.state, EventState::Routed);
     assert_eq!(
         told(&plan),
@@ -351,7 +356,7 @@ fn finding_shows_codes_that_have_no_name() {
             "[[rules]]\nname = \"one\"\nsend_to = \"archive\"\nmatch.{condition}\n"
         ));
         for (report, shown) in [(&unnamed, of_unnamed), (&odd, of_odd)] {
-            let (_, trace) = set.explain(&event(report.clone()));
+            let (_, trace) = set.explain(&event(report.clone()), AT);
             let Finding::Failed(failed) = &trace.rules[0].finding else {
                 panic!("{trace:?}");
             };
@@ -362,9 +367,12 @@ fn finding_shows_codes_that_have_no_name() {
 
 #[test]
 fn event_without_final_match_is_unrouted() {
-    assert_eq!(RuleSet::default().plan(&bare()).state, EventState::Unrouted);
+    assert_eq!(
+        RuleSet::default().plan(&bare(), AT).state,
+        EventState::Unrouted
+    );
     let set = rules("[[rules]]\nname = \"all\"\nsend_to = \"archive\"\ncontinue = true\n");
-    let plan = set.plan(&bare());
+    let plan = set.plan(&bare(), AT);
     assert_eq!(
         (plan.state, told(&plan)),
         (EventState::Unrouted, vec![("archive", "all")])
@@ -396,7 +404,7 @@ fn severity_and_template_follow_the_type() {
             faults,
             ..Feedback::default()
         };
-        let plan = set.plan(&event(feedback));
+        let plan = set.plan(&event(feedback), AT);
         let spec = &plan.deliveries[0].spec;
         assert_eq!(
             (spec.severity, spec.template.as_str()),
@@ -416,7 +424,7 @@ fn notices_are_noted_and_told_to_nobody() {
         subject: String::new(),
         text: String::new(),
     };
-    let (plan, trace) = set.explain(&event_of(Content::Notice(notice)));
+    let (plan, trace) = set.explain(&event_of(Content::Notice(notice)), AT);
     assert_eq!((plan.state, plan.deliveries), (EventState::Noted, vec![]));
     assert_eq!(trace.rules[0].finding, Finding::NotReached);
 }
@@ -528,7 +536,7 @@ fn globs_know_characters_not_bytes_and_cross_slashes() {
             path: Some(Private::new(path)),
             ..Feedback::default()
         };
-        let state = build(&text).0.plan(&event(feedback)).state;
+        let state = build(&text).0.plan(&event(feedback), AT).state;
         assert_eq!(state == EventState::Routed, holds, "{glob} {path:?}");
     }
 }
@@ -564,7 +572,7 @@ fn a_rule_with_an_error_is_left_out_and_the_others_stay() {
     let (set, _) = build(
         "[[rules]]\nname = \"a\"\nsend_to = \"nowhere\"\n[[rules]]\nname = \"b\"\nsend_to = \"product\"\n",
     );
-    assert_eq!(told(&set.plan(&bare())), [("product", "b")]);
+    assert_eq!(told(&set.plan(&bare(), AT)), [("product", "b")]);
 }
 
 #[test]
@@ -583,7 +591,7 @@ fn single_value_is_a_list_and_design_example_is_valid() {
         wait = "500ms"
         "#,
     );
-    let plan = set.plan(&event(feedback()));
+    let plan = set.plan(&event(feedback()), AT);
     assert_eq!(plan.deliveries.len(), 2);
     assert_eq!(plan.deliveries[1].spec.mentions, ["sre"]);
 }
@@ -694,9 +702,9 @@ proptest! {
             send_to = ["product", "archive"]
             "#,
         );
-        let (plan, trace) = set.explain(&event);
-        prop_assert_eq!(&plan, &set.plan(&event));
-        prop_assert_eq!((&plan, &trace), (&set.explain(&event).0, &set.explain(&event).1));
+        let (plan, trace) = set.explain(&event, AT);
+        prop_assert_eq!(&plan, &set.plan(&event, AT));
+        prop_assert_eq!((&plan, &trace), (&set.explain(&event, AT).0, &set.explain(&event, AT).1));
         prop_assert_eq!(trace.rules.len(), 4);
         let of_updated = matches!(event.content, Content::Updated(_));
         let not_its_own = if of_updated { EventState::Unrouted } else { EventState::Noted };

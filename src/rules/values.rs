@@ -18,7 +18,7 @@ const VALUES_MAX: usize = 1000;
 const PATTERN_BYTES_MAX: usize = 1000;
 /// The size limit of one compiled regular expression, in bytes.
 const REGEX_BYTES_MAX: usize = 1 << 20;
-/// The largest code of an enumeration, because Feishu's fields have 32 bits.
+/// The largest accepted code. Feishu's code fields have 32 bits.
 const CODE_MAX: i64 = i32::MAX as i64;
 
 /// Reads the value of one key.

@@ -17,7 +17,7 @@ use crate::net::{Answer, Body, HttpClient, Method, NetError, Redactor, Request};
 pub const BASE_URL: &str = "https://slack.com";
 /// The domain of the hosts that Slack names for uploads and answers to clicks.
 const DOMAIN: &str = "slack.com";
-/// The digits of the token's hash that identify a bot: 16 bytes.
+/// The number of hexadecimal digits of the token's hash that identify a bot: 16 bytes.
 const OWNER_HEX_DIGITS: usize = 32;
 
 /// Calls the Web API as one bot. Clones share its state.
@@ -70,10 +70,15 @@ impl SlackClient {
     /// Returns the owner name of the files that this client uploads. It is the same for the same
     /// token and reveals nothing of it.
     pub fn owner(&self) -> String {
+        Self::owner_of(&self.0.base_url, &self.0.token)
+    }
+
+    /// Returns the [`owner`](Self::owner) of a client with this token.
+    pub fn owner_of(base_url: &str, token: &Secret) -> String {
         let mut hash = Sha256::new();
-        hash.update(self.0.base_url.as_bytes());
+        hash.update(base_url.trim_end_matches('/').as_bytes());
         hash.update(b"\0");
-        hash.update(self.0.token.expose().as_bytes());
+        hash.update(token.expose().as_bytes());
         let mut owner = hex(&hash.finalize());
         owner.truncate(OWNER_HEX_DIGITS);
         format!("slack:{owner}")
@@ -114,9 +119,9 @@ impl SlackClient {
         self.0.http.send(request).await
     }
 
-    /// Posts to an address from a response or a click, without the token. The address must be
-    /// Slack's over https, or have the scheme, host and port of a custom base URL. Otherwise a
-    /// forged response could make the relay reach into its own network.
+    /// Posts without the token to a URL from an API response or a button click. The URL must belong
+    /// to Slack and use https, or have the scheme, host and port of a custom base URL. Otherwise a
+    /// forged response could make the relay send requests into its own network.
     pub async fn post_to(
         &self,
         address: &Secret,

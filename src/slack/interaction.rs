@@ -114,7 +114,8 @@ impl<'a> Object<'a> {
         found.unwrap_or_default()
     }
 
-    /// Returns the first element of the list under `name`; an empty object if the element is none.
+    /// Returns the first element of the list under `name`; an empty object if that element is not
+    /// an object.
     fn first(&self, name: &str) -> Option<Object<'a>> {
         let list: Vec<&'a RawValue> = serde_json::from_str(self.0.get(name)?.get()).ok()?;
         let first = list.first()?;

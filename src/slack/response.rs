@@ -65,7 +65,7 @@ impl Members {
         serde_json::from_str(self.raw(name)?).ok()
     }
 
-    /// Returns the members of the object under `name`; none if it is no object.
+    /// Returns the members of the object under `name`; none if the value is not an object.
     pub fn object(&self, name: &str) -> Self {
         let found = self
             .raw(name)

@@ -160,7 +160,7 @@ mod tests {
             let headers = headers("1700000100", &signature);
             assert_eq!(check(headers, "x", &secret, now), wanted, "{now}");
         }
-        // A signed timestamp that is no time.
+        // A signed timestamp that is not a time.
         for timestamp in [
             "-1700000100",
             "+1700000100",

@@ -11,7 +11,7 @@ use crate::model::*;
 
 impl Store {
     /// Leases at most `count` due deliveries of `destination`: critical first (newest first among them),
-    /// then by due time. Deliveries with an expired lease become due again, even if `count` is 0.
+    /// notices last, else by due time. Deliveries with an expired lease become due again, even if `count` is 0.
     pub async fn lease_due(
         &self,
         destination: &DestinationName,
@@ -56,11 +56,12 @@ impl Store {
         self.database.finish_attempt(token, finished.into()).await
     }
 
-    /// Returns the latest attempts that rate limits count, which started after `since`: each one's destination
-    /// and end, latest start first.
+    /// Returns the latest attempts that rate limits count, which started after `since`: each one's
+    /// destination and end, latest start first.
     ///
     /// A send in flight at a crash was not recorded, so it is missing. There are at most as many as the
-    /// destination's `concurrency`. By that many a platform may get more than its limit after the restart.
+    /// destination's `concurrency`. After the restart, a platform may get that many sends more than its
+    /// limit.
     pub async fn paced_sends(
         &self,
         since: Timestamp,
@@ -78,12 +79,12 @@ impl Store {
         self.database.make_due(destination).await
     }
 
-    /// Returns a page of deliveries that the fallback of `from` could send. They have one severity, are
+    /// Returns a page of deliveries that the fallback of `from` could send. They have one rank, are
     /// tried or untried, wait behind `after`, and were due by `until`.
     pub async fn failover_page(
         &self,
         from: &DestinationName,
-        range: (Severity, bool),
+        range: (Rank, bool),
         after: Position,
         until: Timestamp,
     ) -> Result<FailoverPage, StoreError> {

@@ -1,6 +1,6 @@
 //! Accepting events, late reports and status changes.
 
-use super::{Accepted, Arrival, LateTelling, NewDelivery, Store, StoreError};
+use super::{Accepted, Arrival, FormerNames, LateTelling, NewDelivery, Store, StoreError};
 use crate::model::*;
 
 impl Store {
@@ -8,7 +8,14 @@ impl Store {
     /// `Ok`, the event is on disk.
     pub async fn accept(&self, arrival: Arrival) -> Result<Accepted, StoreError> {
         let _waiting = self.intake_pressure.begin();
-        self.database.accept(arrival).await
+        let former = self.former_names.get();
+        self.database.accept(arrival, former).await
+    }
+
+    /// Sets the former names of destinations, before events are accepted for the current ones. Accepted status
+    /// changes then find messages that [`Self::rename_sent`] has not renamed yet.
+    pub fn set_former_names(&self, former: FormerNames) {
+        self.former_names.set(former);
     }
 
     /// Commits an event of the relay itself. Unlike [`Self::accept`], it works even if the store's files

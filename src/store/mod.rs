@@ -84,6 +84,7 @@ pub struct Store {
     database: Arc<Database>,
     clock: Arc<dyn Clock>,
     intake_pressure: Arc<IntakePressure>,
+    former_names: Current<FormerNames>,
 }
 
 impl Store {
@@ -107,6 +108,7 @@ impl Store {
             database: Arc::new(database),
             clock,
             intake_pressure: Arc::default(),
+            former_names: Current::new(FormerNames::new()),
         }
     }
 

@@ -125,6 +125,12 @@ pub struct Arrival {
     pub change: Option<FeedbackChange>,
 }
 
+/// Former names of destinations, each with the current name.
+pub type FormerNames = BTreeMap<DestinationName, DestinationName>;
+
+/// The event type of an operator notice in the store.
+pub const NOTICE: &str = "feedback_relay.notice";
+
 /// A delivery to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewDelivery {

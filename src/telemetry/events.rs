@@ -310,7 +310,7 @@ impl InternalEvent for BackfillFailed<'_> {
 
 /// An operator notice was given.
 pub struct NoticeGiven<'a> {
-    /// The kind of trouble.
+    /// The kind of problem.
     pub kind: NoticeKind,
     /// The app, destination or other part concerned.
     pub subject: &'a str,

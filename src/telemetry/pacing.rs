@@ -88,7 +88,8 @@ impl Pacing {
                 subject: subject.clone(),
                 count: std::mem::take(&mut slot.left_out),
             });
-            // The next window counts a continuing flood, without a first line of its own.
+            // If the flood continues, the next window only counts its lines and writes no first
+            // line.
             slot.begun = now;
             true
         });

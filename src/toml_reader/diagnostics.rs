@@ -52,7 +52,7 @@ impl Location {
         Self::new(format!("{}[{index}]", self.path), span)
     }
 
-    /// Returns the location of an element of `list`, or of the value itself if it is no list.
+    /// Returns the location of an element of `list`, or of the value itself if it is not a list.
     pub fn element(&self, list: &Node, index: usize, element: &Node) -> Self {
         match list.value {
             Value::List(_) => self.index(index, element.span.clone()),
@@ -93,7 +93,7 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Returns no diagnostics yet, of a reader that reads `file`.
+    /// Returns an empty collection for a reader of `file`.
     pub fn new(file: &Path) -> Self {
         Self {
             file: file.to_owned(),

@@ -12,6 +12,7 @@ mod spans;
 pub mod suggest;
 mod table;
 mod values;
+mod zones;
 
 pub use diagnostics::{Diagnostics, Location, join};
 pub use node::{Entries, Node, Value, entries_of};
@@ -23,3 +24,4 @@ pub use table::{
 };
 pub(crate) use values::words;
 pub use values::{Form, InFile, Many, Named, RawSecret, Size, choice, duration, formed};
+pub use zones::{similar_zone, zone};

@@ -135,7 +135,7 @@ impl Node {
         self.get(name).unwrap_or(self).span.clone()
     }
 
-    /// Returns the elements of a list, or the value itself if it is no list.
+    /// Returns the elements of a list, or the value itself if it is not a list.
     pub fn elements(&self) -> &[Self] {
         match &self.value {
             Value::List(elements) => elements,

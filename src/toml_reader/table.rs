@@ -203,9 +203,9 @@ pub fn or_default(mut schema: Json, default: Option<Json>) -> Json {
     schema
 }
 
-/// Defines tables. All keys are optional, so that each can be read by itself. A key is written
-/// `name: Type [schema] = default`; without a schema it has that of its type. `field @ "key"` is for keys that are
-/// words of Rust. The comment above a key is its meaning in the schema.
+/// Defines tables. All keys are optional, so that each can be read by itself. A key is written `name: Type
+/// [schema] = default`; without a schema it has that of its type. `field @ "key"` is for keys that are Rust
+/// keywords. The comment above a key is its meaning in the schema.
 macro_rules! keys {
     (@first $first:expr $(, $others:expr)*) => { $first };
     ($(

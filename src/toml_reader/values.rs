@@ -84,7 +84,7 @@ pub fn choice<T: Copy>(
     None
 }
 
-/// Defines the words of types that are one of a fixed set.
+/// Defines the words of a type whose values are a fixed set.
 macro_rules! words {
     ($($type:ty { $($value:ident = $word:literal,)* })*) => {$(
         impl $crate::toml_reader::Read for $type {

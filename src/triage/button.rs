@@ -24,6 +24,7 @@ const SIGNATURE_BYTES: usize = 16;
 pub struct ButtonAction {
     /// The action.
     pub act: TriageAction,
+    /// The feedback or the incident that the action changes.
     pub target: ButtonTarget,
     /// The destination whose message carries the button.
     pub made_for: MadeFor,

@@ -344,8 +344,8 @@ impl Settings {
         }
     }
 
-    /// Returns the name and open id of the person with this Slack id, if `[mentions]` has an entry for them
-    /// alone.
+    /// Returns the name and open id of the person with this Slack id, if `[mentions]` has an entry for only
+    /// this person.
     fn in_feishu(&self, slack_id: &str) -> Option<(&str, &str)> {
         self.mentions.values().find_map(|mention| match mention {
             Mention::All | Mention::Shown(_) => None,

@@ -4,7 +4,7 @@ use super::{ActionResult, Holder};
 use crate::model::TriageAction;
 
 impl ActionResult {
-    /// Returns its fixed word, for the metrics.
+    /// Returns its fixed name for the metrics.
     pub(super) const fn kind(&self) -> &'static str {
         match self {
             Self::Done { .. } => "done",
@@ -58,7 +58,7 @@ impl ActionResult {
             Self::Unknown => ("这条反馈已不再保存", "This feedback is not kept any more"),
             Self::Forged => (
                 "这个按钮不是本中继的",
-                "This button is not one of this relay's",
+                "This button does not belong to this relay",
             ),
             Self::NotSaved => (
                 "没有保存成功，请稍后再试",
@@ -77,10 +77,10 @@ fn already(act: TriageAction, by: &Holder) -> (String, String) {
         Holder::Somebody => ("其他人", "somebody else"),
     };
     let (zh_did, en_did) = match act {
-        TriageAction::Claim => ("处理", "It is taken already, by"),
-        TriageAction::Done => ("标记为已处理", "It is marked as processed already, by"),
-        TriageAction::NotOurs => ("关闭", "It is closed already, by"),
-        TriageAction::Undo => ("撤销", "It is undone already, by"),
+        TriageAction::Claim => ("处理", "Already claimed by"),
+        TriageAction::Done => ("标记为已处理", "Already marked as processed by"),
+        TriageAction::NotOurs => ("关闭", "Already closed by"),
+        TriageAction::Undo => ("撤销", "Already undone by"),
     };
     (format!("已由{zh}{zh_did}"), format!("{en_did} {en}"))
 }
@@ -145,7 +145,7 @@ mod tests {
         let (zh, en) = says(TriageAction::Claim, Holder::Named("li".into()));
         assert_eq!(
             (zh.as_str(), en.as_str()),
-            ("已由li处理", "It is taken already, by li")
+            ("已由li处理", "Already claimed by li")
         );
         let (zh, en) = says(TriageAction::Done, Holder::ButtonUser);
         assert_eq!(zh, "已由你标记为已处理");

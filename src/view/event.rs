@@ -60,9 +60,11 @@ pub struct ArrivalView {
 #[derive(Clone, Debug, Serialize)]
 pub struct StatusChangeView {
     pub feedback_ids: Vec<String>,
-    /// The number of the new status; null if the event has none.
+    /// The number of the new status; null if the event has none of 64 bits.
     #[serde(serialize_with = "code")]
     pub status: Option<FeedbackStatus>,
+    /// The new status as it was written if it is no whole number of 64 bits; otherwise null.
+    pub odd_status: Option<String>,
     /// The name of the new status; null if it has none.
     pub status_key: Option<&'static str>,
 }
@@ -72,6 +74,7 @@ impl From<&StatusChange> for StatusChangeView {
         Self {
             feedback_ids: change.feedback_ids.clone(),
             status: change.status,
+            odd_status: change.odd_status.clone(),
             status_key: change.status.and_then(FeedbackStatus::key),
         }
     }

@@ -28,7 +28,7 @@ pub struct EventSummary {
     pub deliveries: Vec<(DeliveryState, u64)>,
     /// `created`, `updated`, `notice`, `summary` or `incident`; null if the event cannot be parsed.
     pub event: Option<&'static str>,
-    /// What was reported or happened, in the words of rules.
+    /// A short description of the event, with the names that rules use.
     pub what: String,
     /// The highest severity of its messages; null if it has none.
     #[serde(serialize_with = "text_or_null")]
@@ -120,13 +120,14 @@ fn short_type(event_type: &str) -> String {
     short.unwrap_or(event_type).to_owned()
 }
 
-/// Describes what was reported or happened, in the words of rules.
+/// Describes the event in a few words, with the names that rules use.
 fn what(content: &Content) -> String {
     match content {
         Content::Created(feedback) => reported(feedback),
-        Content::Updated(change) => match change.status {
-            None => "status".to_owned(),
-            Some(status) => format!("now {}", status_word(status)),
+        Content::Updated(change) => match (change.status, &change.odd_status) {
+            (Some(status), _) => format!("now {}", status_word(status)),
+            (None, Some(odd)) => format!("now {odd}"),
+            (None, None) => "status".to_owned(),
         },
         Content::Notice(notice) => notice.kind.key().to_owned(),
         Content::Summary(summary) => format!("{} late", summary.count),

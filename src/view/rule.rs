@@ -11,11 +11,11 @@ pub struct RuleView {
     #[serde(serialize_with = "text")]
     pub rule: RuleName,
     pub finding: FindingKey,
-    /// The key of `match` or `except` that decided; null if none did.
+    /// The key that decided: of `match` or `except`, or `when`; null if none did.
     pub key: Option<&'static str>,
     /// The rule's value of this key, as written in the configuration.
     pub wanted: Option<String>,
-    /// The event's value of this key; empty if it has none.
+    /// The event's value of this key; empty if it has none. For `when`, the local time of receipt.
     #[serde(serialize_with = "exposed")]
     pub found: Option<Private>,
 }
@@ -32,6 +32,8 @@ pub enum FindingKey {
     Failed,
     /// A key of `except` holds.
     Excepted,
+    /// It matches only at other times.
+    NotNow,
     /// An earlier rule ended the search.
     NotReached,
 }
@@ -43,6 +45,7 @@ impl From<&RuleTrace> for RuleView {
             Finding::Matched { last: false } => (FindingKey::Continued, None),
             Finding::Failed(condition) => (FindingKey::Failed, Some(condition)),
             Finding::Excepted(condition) => (FindingKey::Excepted, Some(condition)),
+            Finding::NotNow(condition) => (FindingKey::NotNow, Some(condition)),
             Finding::NotReached => (FindingKey::NotReached, None),
         };
         Self {

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::WebState;
-use crate::destination::{RateLimit, slowest};
+use crate::destination::{RateLimit, waits};
 use crate::intake::backfill;
 use crate::intake::websocket::ConnectionStatus;
 use crate::model::{AppName, DestinationName, Timestamp};
@@ -27,7 +27,7 @@ use crate::view::{
 const QUEUE_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 /// The remaining time of an image's address below which the image is at risk.
 const IMAGE_DANGER: Duration = Duration::from_secs(12 * 60 * 60);
-/// The longest wait for a rate limit that is no problem.
+/// The longest wait for a rate limit that is not reported as a problem.
 const PACED_MAX: Duration = Duration::from_secs(10);
 /// How many open incidents are listed.
 const INCIDENTS_MAX: usize = 20;
@@ -115,10 +115,12 @@ async fn relay_status(state: &WebState) -> RelayStatus {
                 .filter(|gate| names.contains(&gate.destination));
             problems.extend(ours.filter_map(|gate| gate_problem(gate, now)));
             problems.extend(stats_problems(&stats, now));
-            let paces = state.paces.get();
+            let waiting = stats.queues.iter();
+            let waiting = waiting.map(|queue| (queue.destination.clone(), queue.pending));
+            let waits = waits(&state.paces.get(), &waiting.collect());
             let queues = stats.queues.iter();
-            problems.extend(queues.filter_map(|queue| wait_problem(queue, &paces)));
-            destinations = Some(queue_views(&stats, &paces));
+            problems.extend(queues.filter_map(|queue| wait_problem(queue, &waits)));
+            destinations = Some(queue_views(&stats, &waits));
             statuses = Some(StatusQueueView {
                 pending: stats.statuses_pending,
                 dead: stats.statuses_dead,
@@ -273,15 +275,14 @@ fn gate_problem(gate: &GateRecord, now: Timestamp) -> Option<Problem> {
     ))
 }
 
-type Paces = BTreeMap<DestinationName, Vec<RateLimit>>;
+/// How long the deliveries of each queue wait for their rate limit.
+type Waits = BTreeMap<DestinationName, (RateLimit, Duration)>;
 
-/// Returns how long the deliveries of a queue wait for their rate limit.
-fn wait(queue: &QueueStats, paces: &Paces) -> Option<(RateLimit, Duration)> {
-    slowest(paces.get(&queue.destination)?, queue.pending)
-}
-
-fn wait_problem(queue: &QueueStats, paces: &Paces) -> Option<Problem> {
-    let (pace, time) = wait(queue, paces).filter(|(_, time)| *time > PACED_MAX)?;
+fn wait_problem(queue: &QueueStats, waits: &Waits) -> Option<Problem> {
+    let (pace, time) = waits.get(&queue.destination)?;
+    if *time <= PACED_MAX {
+        return None;
+    }
     let reason = format!(
         "{} deliveries wait for its rate of {pace}, about {} s",
         queue.pending,
@@ -337,14 +338,16 @@ fn stats_problems(stats: &Stats, now: Timestamp) -> Vec<Problem> {
     problems
 }
 
-fn queue_views(stats: &Stats, paces: &Paces) -> Vec<(DestinationName, QueueView)> {
+fn queue_views(stats: &Stats, waits: &Waits) -> Vec<(DestinationName, QueueView)> {
     let queues = stats.queues.iter().map(|queue| {
         let view = QueueView {
             pending: queue.pending,
             sending: queue.sending,
             dead: queue.dead,
             oldest_at: queue.oldest_at,
-            wait_s: wait(queue, paces).map(|(_, time)| time.as_secs()),
+            wait_s: waits
+                .get(&queue.destination)
+                .map(|(_, time)| time.as_secs()),
         };
         (queue.destination.clone(), view)
     });

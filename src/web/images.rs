@@ -55,7 +55,7 @@ async fn fetch(
     Ok(reader.map(|reader| (image, reader)))
 }
 
-/// Streams an image in pieces, so that each reader takes one piece of memory, however slow it is.
+/// Streams an image in pieces, so that even a slow reader needs memory for only one piece.
 fn pieces(reader: ImageReader) -> Body {
     Body::from_stream(unfold(reader, async |mut reader| {
         let piece = reader.next_piece().await.transpose()?;

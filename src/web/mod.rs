@@ -16,7 +16,6 @@ pub mod server;
 mod unknown_path;
 
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -62,7 +61,7 @@ pub struct WebState {
     /// Names of the configured destinations. Gates and queues of others are ignored.
     pub destinations: Current<Vec<crate::model::DestinationName>>,
     /// The rate limits of each destination.
-    pub paces: Current<BTreeMap<crate::model::DestinationName, Vec<crate::destination::RateLimit>>>,
+    pub paces: Current<crate::destination::Paces>,
     /// The results of comparing with the platform's lists.
     pub backfills: backfill::States,
     /// The destinations whose last image upload was refused.

@@ -166,7 +166,8 @@ fn hostile_images_do_not_delay_alerts() {
     let (slack, hook) = (Slack::started(), Receiver::answering("{}"));
     let rest = format!(
         "{}[destinations.hook]\nkind = \"webhook\"\nurl = \"{}\"\n\
-         [[rules]]\nname = \"all\"\nsend_to = [\"hook\", \"product\"]\nwait = \"500ms\"\n",
+         [[rules]]\nname = \"all\"\nsend_to = [\"hook\", \"product\"]\nwait = \"500ms\"\n\
+         group_by = []\n",
         slack.destination(),
         hook.url("/")
     );

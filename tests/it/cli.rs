@@ -1,9 +1,11 @@
 //! Tests of the commands, beside a running relay and without one.
 
+use std::os::unix::fs::chown;
+
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::{Feedback, Receiver, Relay, Reply, wait_until};
+use crate::harness::{Feedback, NOBODY, Receiver, Relay, Reply, wait_until};
 use crate::main_path::{png, to_hook};
 
 fn lines(output: &str) -> Vec<Value> {
@@ -213,6 +215,32 @@ fn try_creates_no_folder_of_the_relay() {
     assert!(hook.received().is_empty(), "nothing is sent by halves");
     let only_hook = relay.run(&["try", "fault.json", "--send", "--to", "hook"]);
     assert_eq!(only_hook.code(), 0, "{only_hook:?}");
+}
+
+#[test]
+fn try_as_root_creates_no_file_in_the_folder_of_another_user() {
+    if !rustix::process::geteuid().is_root() {
+        return; // only root can make the folder of another user
+    }
+    let hook = Receiver::answering("{}");
+    let relay = Relay::prepared(&format!(
+        "{}[destinations.archive]\nkind = \"file\"\npath = \"data/archive.jsonl\"\n",
+        to_hook(&hook, "").replace("\"hook\"", "[\"hook\", \"archive\"]")
+    ));
+    relay.write("fault.json", &Feedback::fault(1).envelope.to_string());
+    let data = relay.path("data");
+    std::fs::create_dir(&data).expect("a folder");
+    chown(&data, Some(NOBODY), Some(NOBODY)).expect("this is root");
+    let tried = relay.run(&["try", "fault.json", "--send"]);
+    assert_eq!(tried.code(), 1, "{tried:?}");
+    assert!(
+        tried.stderr.contains("run this command as that user"),
+        "{tried:?}"
+    );
+    assert!(!data.join("archive.jsonl").exists());
+    std::fs::write(data.join("archive.jsonl"), "").expect("a file");
+    let tried = relay.run(&["try", "fault.json", "--send"]);
+    assert_eq!(tried.code(), 0, "{tried:?}");
 }
 
 #[test]

@@ -196,7 +196,7 @@ fn dashboard_is_portable() {
             "Deliveries",
             "Incidents",
             "Queue",
-            "Pictures",
+            "Images",
             "Health"
         ]
     );

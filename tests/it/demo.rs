@@ -214,7 +214,7 @@ fn relay_toml_edits_are_applied_and_invalid_ones_refused() {
     // too.
     let right = text.replace("send_to = [\"product\", \"slack\"]", "send_to = \"oncall\"");
     std::fs::write(path, right).expect("it can be written");
-    wait_until("the new rules are in force", || {
+    wait_until("the new rules are active", || {
         let config = demo.state()["config"].clone();
         config["in_force"] == true && config["version"].as_u64() > Some(2)
     });

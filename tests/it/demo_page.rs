@@ -30,7 +30,7 @@ fn page_draws_cards_and_sends_visitor_actions() {
     browser.wait_for("document.querySelector('[data-chat=slack] .blocks img')?.naturalWidth > 0");
     let head =
         browser.eval("getComputedStyle(document.querySelector('.card .head.red')).backgroundColor");
-    assert_ne!(head, "rgba(0, 0, 0, 0)", "the style is in force");
+    assert_ne!(head, "rgba(0, 0, 0, 0)", "the style applies");
 
     // The form: typed text stays text.
     browser.eval(
@@ -59,7 +59,7 @@ fn page_draws_cards_and_sends_visitor_actions() {
     browser.eval(
         "document.querySelectorAll('.hint')[3].click(); document.getElementById('save').click()",
     );
-    browser.wait_for("document.getElementById('in-force').textContent === 'in force'");
+    browser.wait_for("document.getElementById('in-force').textContent === 'active'");
     browser.eval("document.getElementById('editor').close()");
 
     // The switch of a chat's condition.

@@ -11,7 +11,7 @@ use crate::harness::{Feedback, Feishu, Receiver, Relay, Reply, wait_until};
 use crate::main_path::png;
 
 /// Returns a configuration with one destination per name, in the chat `oc_NAME`; every event goes
-/// to all.
+/// to all, as a message of its own.
 fn to_chats(feishu: &Feishu, names: &[&str], more: &str) -> String {
     let mut rest = feishu.app_keys();
     for name in names {
@@ -21,7 +21,7 @@ fn to_chats(feishu: &Feishu, names: &[&str], more: &str) -> String {
     }
     let list = names.join("\", \"");
     rest.push_str(&format!(
-        "[[rules]]\nname = \"all\"\nsend_to = [\"{list}\"]\nmention = [\"sre\"]\n"
+        "[[rules]]\nname = \"all\"\nsend_to = [\"{list}\"]\nmention = [\"sre\"]\ngroup_by = []\n"
     ));
     let sre = "feishu = [\"ou_li\", \"wang@example.com\", \"ou_wang\"]";
     format!("mentions.sre = {{ {sre} }}\n{}", Relay::config(&rest))

@@ -1,182 +1,250 @@
-//! Tests of what operators see of incidents: commands, `/status`, metrics and the log.
+//! Tests of incidents with the real binary: reports of one fault are counted in one message.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use feedback_relay::demo::feishu::{Api, Posted};
+use rustix::process::Signal;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
-use crate::harness::{Exposition, Feedback, Receiver, Relay, wait_until};
+use crate::harness::{Feedback, Feishu, Receiver, Relay, Slack, wait_until};
 
-/// A page that reporters were on. It must not be in logs, metrics or `/status`.
-const PAGE: &str = "pages/secret/checkout";
+/// The shortest time between two edits of an incident's message.
+const EDIT_PACE: Duration = Duration::from_secs(5);
 
-/// Starts a relay that delivers two faults of a kind individually and merges the rest for a chat.
-fn relay(bot: &Receiver, hook: &Receiver) -> Relay {
-    Relay::started(&Relay::config(&format!(
-        r#"
-[destinations.chat]
-kind = "feishu-bot"
-url = "{}"
-[destinations.hook]
-kind = "webhook"
-url = "{}"
-[[rules]]
-name = "faults"
-match = {{ type = "fault" }}
-send_to = ["chat", "hook"]
-group_by = ["fault", "path"]
-group_from = 2
-"#,
-        bot.url("/"),
-        hook.url("/")
-    )))
+/// Returns a configuration with one chat, and one rule that has the keys `rule` too.
+fn to_room(feishu: &Feishu, rule: &str) -> String {
+    Relay::config(&format!(
+        "{}backfill = \"off\"\n\
+         [destinations.room]\nkind = \"feishu-app\"\napp = \"shop\"\nchat_id = \"oc_room\"\n\
+         [[rules]]\nname = \"all\"\nsend_to = \"room\"\n{rule}\n",
+        feishu.app_keys()
+    ))
 }
 
-fn lines(relay: &Relay, command: &[&str]) -> Vec<Value> {
-    let output = relay.run(command);
-    assert_eq!(output.code(), 0, "{output:?}");
-    let lines = output.stdout.lines();
-    lines
-        .map(|line| serde_json::from_str(line).expect("JSON lines"))
-        .collect()
+fn crash(number: u64) -> Feedback {
+    Feedback::fault(number).with("fault_type", json!([5]))
 }
 
-/// Starts a relay and pushes six reports of one incident.
-fn storm() -> (Relay, Receiver, Receiver) {
-    let bot = Receiver::answering(r#"{"code":0,"msg":"success","data":{}}"#);
-    let hook = Receiver::answering("{}");
-    let relay = relay(&bot, &hook);
-    for id in 1..=6 {
-        let fault = Feedback::fault(id).with("feedback_path", json!(PAGE));
-        assert_eq!(relay.push(&fault).status, 200);
+fn push_crashes(relay: &Relay, numbers: Range<u64>) {
+    for number in numbers {
+        assert_eq!(relay.push(&crash(number)).status, 200);
     }
-    wait_until("the incident has its message", || bot.count() == 3);
+}
+
+fn title(message: &Posted) -> String {
+    let title = message.content["header"]["title"]["content"].as_str();
+    title.unwrap_or_default().to_owned()
+}
+
+/// Returns the messages of incidents in the chat. Their titles begin with a number of reports.
+fn incident_messages(feishu: &Feishu) -> Vec<Posted> {
+    let mut messages = feishu.messages("oc_room");
+    messages.retain(|one| title(one).contains(" 份反馈"));
+    messages
+}
+
+/// Waits until an incident's message shows this number of reports.
+fn wait_for_count(feishu: &Feishu, count: u64) {
+    let shown = format!("{count} 份反馈");
+    wait_until(&shown, || {
+        let messages = incident_messages(feishu);
+        messages.iter().any(|one| title(one).starts_with(&shown))
+    });
+}
+
+fn edits(feishu: &Feishu) -> usize {
+    let calls = feishu.calls();
+    let edits = calls.iter().filter(|call| call.api == Api::UpdateCard);
+    edits.count()
+}
+
+/// Counts the deliveries in each state.
+fn states(relay: &Relay) -> BTreeMap<String, usize> {
+    let mut states = BTreeMap::new();
+    for delivery in relay.deliveries() {
+        let state = delivery["state"].as_str().expect("a state").to_owned();
+        *states.entry(state).or_default() += 1;
+    }
+    states
+}
+
+#[test]
+fn storm_is_five_cards_and_one_edited_message() {
+    let feishu = Feishu::with_chats(&["oc_room"]);
+    let relay = Relay::started(&to_room(&feishu, ""));
+    let began = Instant::now();
+    push_crashes(&relay, 0..150);
+    assert_eq!(relay.push(&Feedback::suggestion(1000)).status, 200);
+    wait_until("the incident's message", || {
+        incident_messages(&feishu).len() == 1
+    });
+    push_crashes(&relay, 150..300);
+    wait_for_count(&feishu, 300);
     relay.wait_until_idle();
-    assert_eq!(hook.count(), 6, "a webhook gets every report");
-    (relay, bot, hook)
-}
 
-#[test]
-fn incident_is_listed_shown_and_closed() {
-    let (relay, bot, _hook) = storm();
-    let listed = lines(&relay, &["incidents", "list", "--json"]);
-    assert_eq!(listed.len(), 1, "{listed:?}");
-    let summary = (&listed[0]["id"], &listed[0]["state"], &listed[0]["count"]);
-    assert_eq!(summary, (&json!("inc_1"), &json!("open"), &json!(6)));
-    let text = relay.run(&["incidents", "list"]).stdout;
-    assert!(text.contains("inc_1") && text.contains(PAGE), "{text}");
-
-    let shown = relay.run(&["incidents", "show", "inc_1", "--json"]).json();
-    assert_eq!(shown["messages"][0]["news"], "opened", "{shown}");
-    assert_eq!(shown["messages"][0]["state"], "delivered", "{shown}");
-    assert_eq!(shown["newest"][0]["id"], "ev-6", "{shown}");
-    let timers = shown["timers"].as_array().expect("a list");
-    assert!(
-        timers.iter().any(|timer| timer["action"] == "end"),
-        "{shown}"
-    );
-    let text = relay.run(&["incidents", "show", "1"]).stdout;
-    assert!(text.contains("ends, unless a report comes"), "{text}");
-
-    let closed = relay.run(&["incidents", "close", "inc_1"]);
-    assert_eq!(
-        (closed.code(), closed.stdout.as_str()),
-        (0, "inc_1 is closed\n")
-    );
-    wait_until("the chat is notified", || bot.count() == 4);
-    let again = relay.run(&["incidents", "close", "inc_1"]);
-    assert_eq!(again.code(), 1, "{again:?}");
-    assert!(
-        again.stderr.contains("inc_1 is closed already"),
-        "{again:?}"
-    );
-    for command in ["show", "close"] {
-        let unknown = relay.run(&["incidents", command, "inc_99"]);
-        assert_eq!(unknown.code(), 1, "{unknown:?}");
-        assert!(unknown.stderr.contains("no incident inc_99"), "{unknown:?}");
+    let held = feishu.messages("oc_room");
+    assert_eq!(held.len(), 7, "{held:?}");
+    for number in [0, 1, 2, 3, 4, 1000] {
+        let words = format!("blank page number {number}\"");
+        let about = held
+            .iter()
+            .filter(|one| one.content.to_string().contains(&words));
+        assert_eq!(about.count(), 1, "{words}");
     }
-    assert_eq!(
-        relay.run(&["incidents", "list"]).stdout,
-        "no open incidents\n"
+    let [incident] = <[Posted; 1]>::try_from(incident_messages(&feishu)).expect("one message");
+    assert!(title(&incident).starts_with("300 份反馈"), "{incident:?}");
+    assert_eq!(edits(&feishu), incident.edits as usize, "no other edits");
+    assert!(
+        incident.edits >= 1 && EDIT_PACE * incident.edits <= began.elapsed(),
+        "{} edits in {:?}",
+        incident.edits,
+        began.elapsed()
     );
-    let all = lines(&relay, &["incidents", "list", "--all", "--json"]);
-    assert_eq!(all[0]["state"], "closed");
+    assert_eq!(states(&relay)["merged"], 295);
 }
 
 #[test]
-fn merged_delivery_is_explained_and_sent_individually_on_request() {
-    let (relay, bot, _hook) = storm();
-    let shown = relay.run(&["events", "show", "ev-6"]).stdout;
-    assert!(
-        shown.contains("merged into inc_1: report 6 of 6"),
-        "{shown}"
-    );
-    let first = relay.run(&["events", "show", "ev-1", "--json"]).json();
-    assert_eq!(first["incidents"][0]["number"], 1, "{first}");
-    let listed = relay.run(&["events", "list"]).stdout;
-    assert!(listed.contains("1 delivered, 1 merged"), "{listed}");
-    assert!(
-        listed.contains("inc_1"),
-        "the incident's own event: {listed}"
-    );
-
-    let merged = lines(
-        &relay,
-        &["deliveries", "list", "--state", "merged", "--json"],
-    );
-    assert_eq!(merged.len(), 4, "{merged:?}");
-    assert_eq!(merged[0]["merged_into"], "inc_1");
-    let id = merged[0]["id"].as_str().expect("an id");
-    let discarded = relay.run(&["deliveries", "discard", id]);
-    assert_eq!(discarded.code(), 1, "{discarded:?}");
-    assert!(
-        discarded.stderr.contains("merged into an incident"),
-        "{discarded:?}"
-    );
-    let retried = relay.run(&["deliveries", "retry", id]);
-    assert_eq!(retried.code(), 0, "{retried:?}");
-    wait_until("it is sent individually", || bot.count() == 4);
+fn destination_without_edits_gets_digest() {
+    let bot = Receiver::answering(r#"{"code":0,"msg":"success"}"#);
+    let relay = Relay::started(&Relay::config(&format!(
+        "[destinations.oncall]\nkind = \"feishu-bot\"\nurl = \"{}\"\n\
+         [[rules]]\nname = \"all\"\nsend_to = \"oncall\"\ngroup_interval = \"10s\"\n",
+        bot.url("/open-apis/bot/v2/hook/bot-id")
+    )));
+    push_crashes(&relay, 0..6);
+    bot.wait_for(6);
+    push_crashes(&relay, 6..10);
+    let received = bot.wait_for(7);
+    relay.wait_until_idle();
+    assert_eq!(bot.count(), 7);
+    let texts: Vec<String> = received.iter().map(|one| one.text()).collect();
+    assert!(texts[5].contains("6 份反馈"), "{}", texts[5]);
+    assert!(texts[6].contains("10 份反馈"), "{}", texts[6]);
+    assert_eq!(states(&relay)["merged"], 5);
 }
 
 #[test]
-fn incident_is_in_status_metrics_and_log_without_its_key() {
-    let (relay, _bot, _hook) = storm();
-    let series = |name: &str| format!("feedback_relay_{name}");
-    let (open, merged) = (
-        series("incidents_open{rule=\"faults\"}"),
-        series("reports_merged_total{rule=\"faults\"}"),
-    );
-    let message = series("incident_messages_total{news=\"opened\"}");
-    wait_until("reports and message are counted", || {
-        let now = Exposition::of(&relay);
-        now.value(&merged) == 4.0 && now.value(&message) == 1.0
+fn each_page_has_its_own_incident() {
+    let feishu = Feishu::with_chats(&["oc_room"]);
+    let relay = Relay::started(&to_room(&feishu, "group_by = [\"path\"]"));
+    let paths = ["pages/order/detail?id=1", "pages/home/home"];
+    for number in 0..6 {
+        let path = paths[usize::from(number % 2 == 0)];
+        let report = crash(number).with("feedback_path", json!(path));
+        assert_eq!(relay.push(&report).status, 200);
+    }
+    wait_until("both messages show all reports", || {
+        let messages = incident_messages(&feishu);
+        let show_three = messages
+            .iter()
+            .filter(|one| title(one).starts_with("3 份反馈"));
+        show_three.count() == 2
     });
-    assert_eq!(Exposition::of(&relay).value(&open), 1.0);
-    let status = relay.get("/status");
-    let incidents = &status.json()["incidents"];
-    assert_eq!(
-        (&incidents["open"], &incidents["merging"]),
-        (&json!(1), &json!(1))
-    );
-    let largest = &incidents["largest"][0];
-    assert_eq!(
-        (&largest["id"], &largest["count"]),
-        (&json!("inc_1"), &json!(6))
-    );
-    assert_eq!(largest["rule"], "faults");
+    relay.wait_until_idle();
+    assert_eq!(feishu.messages("oc_room").len(), 4);
+    for page in ["pages/order/detail", "pages/home/home"] {
+        let messages = incident_messages(&feishu).into_iter();
+        let about: Vec<_> = messages
+            .map(|one| one.content.to_string())
+            .filter(|text| text.contains(&format!("**页面**\\n{page}")))
+            .collect();
+        assert_eq!(about.len(), 1, "{page}");
+    }
+    assert_eq!(states(&relay)["merged"], 4);
+}
 
-    assert_eq!(relay.run(&["incidents", "close", "1"]).code(), 0);
-    let ended = series("incidents_ended_total{state=\"closed\"}");
-    wait_until("the end is counted", || {
-        let now = Exposition::of(&relay);
-        now.value(&ended) == 1.0 && now.value(&open) == 0.0
+#[test]
+fn reload_repeats_no_message() {
+    let feishu = Feishu::with_chats(&["oc_room"]);
+    let relay = Relay::started(&to_room(&feishu, ""));
+    push_crashes(&relay, 0..8);
+    wait_for_count(&feishu, 8);
+    let changed = "group_interval = \"1m\"\n[[rules]]\nname = \"more\"\nsend_to = \"room\"";
+    relay.write("relay.toml", &to_room(&feishu, changed));
+    relay.signal(Signal::HUP);
+    relay.wait_for_log("configuration reloaded");
+    push_crashes(&relay, 8..12);
+    wait_for_count(&feishu, 12);
+    relay.wait_until_idle();
+    assert_eq!(feishu.messages("oc_room").len(), 6);
+    assert_eq!(incident_messages(&feishu).len(), 1);
+}
+
+/// Collects the texts of all objects in which `key` has one of these values.
+fn texts_of<'v>(value: &'v Value, (key, words): (&str, &[&str]), found: &mut Vec<&'v str>) {
+    match value {
+        Value::Object(members) => {
+            let word = members.get(key).and_then(Value::as_str);
+            if word.is_some_and(|word| words.contains(&word)) {
+                let text = members.get("content").or(members.get("text"));
+                found.extend(text.and_then(Value::as_str));
+            }
+            for one in members.values() {
+                texts_of(one, (key, words), found);
+            }
+        }
+        Value::Array(items) => {
+            for one in items {
+                texts_of(one, (key, words), found);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn hostile_text_is_inert_in_incident_messages() {
+    let (feishu, slack) = (Feishu::with_chats(&["oc_room"]), Slack::started());
+    let rest = format!(
+        "{}[[rules]]\nname = \"all\"\nsend_to = [\"room\", \"product\"]\ngroup_by = [\"path\", \"tenant\"]\n",
+        slack.destination()
+    );
+    let config =
+        to_room(&feishu, "").replace("[[rules]]\nname = \"all\"\nsend_to = \"room\"\n", &rest);
+    let relay = Relay::started(&config);
+    let hostile = |word: &str| {
+        json!(format!(
+            "<at id=all></at><!channel> [x](https://evil.example) **b** \"}}]}} {word}"
+        ))
+    };
+    for number in 0..3 {
+        let report = crash(number)
+            .with("description", hostile("described"))
+            .with("feedback_path", hostile("opened"))
+            .with("tenant_name", hostile("rented"));
+        assert_eq!(relay.push(&report).status, 200);
+    }
+    wait_for_count(&feishu, 3);
+    wait_until("Slack shows three", || {
+        let messages = slack.messages();
+        messages.iter().any(|one| one.text.contains("3 reports"))
     });
-    let log = relay.log();
-    for said in [
-        "incident has a message of its own",
-        "incident ended",
-        "inc_1",
+    relay.wait_until_idle();
+
+    let [card] = <[Posted; 1]>::try_from(incident_messages(&feishu)).expect("one message");
+    let [_, post] = <[_; 2]>::try_from(slack.messages()).expect("the report and its incident");
+    for (content, marked) in [
+        (&card.content, ("tag", &["markdown", "lark_md"][..])),
+        (&post.blocks, ("type", &["mrkdwn"][..])),
     ] {
-        assert!(log.contains(said), "{said}: {log}");
+        let whole = content.to_string();
+        for word in ["described", "opened", "rented"] {
+            assert!(whole.contains(word), "{word} in {whole}");
+        }
+        let mut texts = Vec::new();
+        texts_of(content, marked, &mut texts);
+        assert!(!texts.is_empty(), "{whole}");
+        for markup in [
+            "<at id=all>",
+            "<!channel>",
+            "](https://evil.example)",
+            "**b**",
+        ] {
+            assert!(!texts.iter().any(|text| text.contains(markup)), "{texts:?}");
+        }
     }
-    for text in [log, status.text(), relay.get("/metrics").text()] {
-        assert!(!text.contains(PAGE), "{text}");
-    }
+    assert!(!post.text.contains("<!channel>"), "{}", post.text);
 }

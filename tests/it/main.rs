@@ -20,6 +20,7 @@ mod feishu_app;
 mod fuzz;
 mod harness;
 mod images;
+mod incident_commands;
 mod incidents;
 mod intake;
 mod leaks;

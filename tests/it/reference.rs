@@ -10,19 +10,20 @@ use crate::harness::Relay;
 const HEAD: &str = "\
 # Configuration
 
-Every key of `relay.toml`. [relay.full.toml](relay.full.toml) shows them all in one file, [relay.toml](../relay.toml) is one to
-start from, and editors that know TOML schemas complete and explain keys by [relay.schema.json](relay.schema.json).
+This page lists every key of `relay.toml`. [relay.full.toml](relay.full.toml) shows them all in one file, and
+[relay.toml](../relay.toml) is a file to start from. Editors that support TOML schemas complete and explain keys with
+[relay.schema.json](relay.schema.json).
 
-- One value may stand wherever a list can.
-- Relative paths count from the file's folder.
-- Durations are `\"800ms\"`, `\"90s\"`, `\"5m\"`, `\"24h\"`, `\"3d\"`; sizes `\"512KiB\"`, `\"10MiB\"`, `\"20GiB\"` or plain bytes.
-- Any string may hold `${VAR}` or `${VAR:-default}`; `$${` is a literal `${`. An unset variable is an error.
-- Wherever a secret stands, `{ file = \"/run/secrets/x\" }` may stand.
-- `RELAY__SERVER__LISTEN=…` replaces one value; a `-` in a name is written `_` there.
-- An unknown key is an error, with the one that was meant. `feedback-relay check` names every mistake; what its codes mean is in
-  [diagnostics.md](diagnostics.md).
+- A list may be replaced by a single value.
+- Relative paths start from the folder of `relay.toml`.
+- Durations: `\"800ms\"`, `\"90s\"`, `\"5m\"`, `\"24h\"`, `\"3d\"`. Sizes: `\"512KiB\"`, `\"10MiB\"`, `\"20GiB\"`, or plain bytes.
+- Any string may contain `${VAR}` or `${VAR:-default}`; `$${` is a literal `${`. An unset variable is an error.
+- Any secret may be written as `{ file = \"/run/secrets/x\" }`.
+- `RELAY__SERVER__LISTEN=…` overrides one value; write a `-` in a name as `_`.
+- An unknown key is an error that suggests the right key. `feedback-relay check` reports every mistake;
+  [diagnostics.md](diagnostics.md) explains its codes.
 
-This page is made from the program's schema.
+This page is generated from the program's schema.
 ";
 
 /// The schema's pattern for names.
@@ -94,12 +95,12 @@ fn section(way: &str, schema: &Value, level: usize, page: &mut String) {
     let needed = schema["required"].as_array().cloned().unwrap_or_default();
     let about = schema["description"].as_str().unwrap_or_default();
     page.push_str(&format!("\n{} {way}\n\n{about}.\n", "#".repeat(level)));
-    page.push_str("\n| key | is | takes | default |\n| --- | --- | --- | --- |\n");
+    page.push_str("\n| key | meaning | type | default |\n| --- | --- | --- | --- |\n");
     for (key, value) in keys.into_iter().flatten() {
         let meaning = value["description"].as_str().unwrap_or_default();
         let default = match value.get("default") {
             Some(default) => code(default),
-            None if needed.contains(&Value::from(key.as_str())) => "needed".into(),
+            None if needed.contains(&Value::from(key.as_str())) => "required".into(),
             None => String::new(),
         };
         let row = format!("| `{key}` | {meaning} | {} | {default} |\n", kind(value));
@@ -117,7 +118,7 @@ fn section(way: &str, schema: &Value, level: usize, page: &mut String) {
 /// Writes the sections in the form in which the file contains them.
 fn sections(schema: &Value, page: &mut String) {
     let top = schema["properties"].as_object().expect("sections");
-    page.push_str("\n## At the top\n\n| key | is |\n| --- | --- |\n");
+    page.push_str("\n## Top level\n\n| key | meaning |\n| --- | --- |\n");
     for (key, value) in top {
         let written = match value["type"].as_str() {
             Some("array") => format!("[[{key}]]"),

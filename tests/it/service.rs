@@ -68,7 +68,7 @@ fn systemd_is_notified_of_ready_reload_and_stop() {
         (to_hook(&hook, "concurrency = 2"), listening.clone()),
         (
             "[nonsense]\n".to_owned(),
-            format!("{listening}; the new configuration was refused, the old one is in force"),
+            format!("{listening}; the new configuration was refused, the old one stays active"),
         ),
     ] {
         relay.write("relay.toml", &config);
@@ -188,7 +188,7 @@ fn manual_pages_are_written_for_every_command() {
     assert_eq!(relay.run(&["man", "man1"]).code(), 0);
     assert_eq!(relay.read("man1/feedback-relay.1"), page.stdout);
     let retry = relay.read("man1/feedback-relay-deliveries-retry.1");
-    assert!(retry.contains("under their old keys"), "{retry}");
+    assert!(retry.contains("with their old idempotency keys"), "{retry}");
     assert_eq!(relay.run(&["man", "no-such-folder"]).code(), 1);
 }
 

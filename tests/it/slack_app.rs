@@ -12,7 +12,7 @@ use crate::main_path::png;
 
 fn to_slack(slack: &Slack, more: &str) -> String {
     Relay::config(&format!(
-        "{}{more}\n[[rules]]\nname = \"all\"\nsend_to = \"product\"\n",
+        "{}{more}\n[[rules]]\nname = \"all\"\nsend_to = \"product\"\ngroup_by = []\n",
         slack.destination()
     ))
 }

@@ -586,7 +586,9 @@ fn actor_can_be_erased_without_report() {
     };
     let asked = erase(&["--dry-run"]);
     assert!(
-        asked.stdout.contains("would remove who made 1 click"),
+        asked
+            .stdout
+            .contains("would remove the person from 1 click"),
         "{asked:?}"
     );
     let done = erase(&["--json"]);

@@ -26,6 +26,7 @@ mod displaced;
 mod erasure;
 mod flood;
 mod fsync;
+mod incidents;
 mod kills;
 mod neighbours;
 mod parts;

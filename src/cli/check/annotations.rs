@@ -10,9 +10,10 @@ use crate::diag::Diagnostic;
 /// Returns one line for each diagnostic, those of the configuration first.
 pub(super) fn of(loaded: &Loaded, failures: &[Diagnostic]) -> String {
     let all = loaded.diagnostics.iter().chain(failures);
+    let excerpts = loaded.excerpts();
     all.fold(String::new(), |mut lines, one| {
-        let place = loaded
-            .excerpt(one)
+        let place = excerpts
+            .of(one)
             .map(|excerpt| (excerpt.line, excerpt.column));
         annotate(&mut lines, one, place);
         lines

@@ -74,7 +74,7 @@ fn summary(findings: &[Finding]) -> String {
             .count()
     };
     format!(
-        "online: {} good, {} failed, {} to look at, {} not checked; nothing was posted\n",
+        "online: {} good, {} failed, {} warnings, {} not checked; nothing was posted\n",
         count(CheckStatus::Good),
         count(CheckStatus::Failed),
         count(CheckStatus::Warning),
@@ -120,7 +120,7 @@ mod tests {
              not checked  mention sre  token  what was seen\n\
              \nWhat to do:\n\
              - app shop, token (FAILED): grant it\n\
-             \nonline: 1 good, 1 failed, 0 to look at, 1 not checked; nothing was posted\n"
+             \nonline: 1 good, 1 failed, 0 warnings, 1 not checked; nothing was posted\n"
         );
         let json = to_json(&findings);
         assert_eq!(json[1]["result"], "failed");

@@ -8,12 +8,13 @@ use serde_json::Value;
 use crate::app;
 use crate::cli::{text, words};
 use crate::config::{Config, Expected, RuleTest};
-use crate::deliver::preview::{Parts, Preview, Previews, preview};
+use crate::deliver::preview::{Parts, Preview, preview};
 use crate::diag::{Diagnostic, Place};
 use crate::model::{
-    DeliveryIds, DestinationName, EventState, Finding, ImageId, MessageSpec, RuleName, Severity,
-    Trigger,
+    DeliveryIds, DestinationName, EventState, Finding, ImageId, MessageSpec, RuleName, RuleTrace,
+    Severity, Trigger,
 };
+use crate::rules::RuleSet;
 
 /// The result of all tests.
 #[derive(Debug, Default)]
@@ -32,7 +33,6 @@ pub(super) struct Ran {
 pub(super) fn run(config: &Config, tests: &[RuleTest]) -> Ran {
     let names = app::names(config);
     let parts = Parts {
-        rules: &config.rules,
         destinations: &config.destinations,
         names: &names,
         templates: &config.templates,
@@ -45,9 +45,23 @@ pub(super) fn run(config: &Config, tests: &[RuleTest]) -> Ran {
     for test in tests {
         // The same ids each time, so that a test has the same result each time.
         let ids = DeliveryIds::new(0);
-        let came = preview(parts, &test.event, Trigger::Event, &ids, test.at);
-        covered.extend(taken_by(&came).cloned());
-        let failures = Judge { test, came: &came }.failures();
+        let plan = config.rules.plan(&test.event, test.at);
+        covered.extend(plan.rules.iter().cloned());
+        let outcome = Outcome {
+            test,
+            rules: &config.rules,
+            state: plan.state,
+            taken_by: plan.rules,
+            messages: preview(
+                parts,
+                &test.event,
+                plan.deliveries,
+                Trigger::Event,
+                &ids,
+                test.at,
+            ),
+        };
+        let failures = outcome.failures();
         ran.failed += usize::from(!failures.is_empty());
         ran.failures.extend(failures);
     }
@@ -57,21 +71,18 @@ pub(super) fn run(config: &Config, tests: &[RuleTest]) -> Ran {
     ran
 }
 
-/// Returns the rules that matched the event, with or without `continue`.
-fn taken_by(came: &Previews) -> impl Iterator<Item = &RuleName> {
-    let rules = came.trace.rules.iter();
-    rules
-        .filter(|one| matches!(one.finding, Finding::Matched { .. }))
-        .map(|one| &one.rule)
-}
-
 /// A test and its outcome.
-struct Judge<'a> {
+struct Outcome<'a> {
     test: &'a RuleTest,
-    came: &'a Previews,
+    rules: &'a RuleSet,
+    /// The state that the event would have.
+    state: EventState,
+    /// The rules that matched the event, with or without `continue`.
+    taken_by: Vec<RuleName>,
+    messages: Vec<Preview>,
 }
 
-impl Judge<'_> {
+impl Outcome<'_> {
     /// Returns every expectation that was not met, causes before consequences.
     fn failures(&self) -> Vec<Diagnostic> {
         let expect = &self.test.expect;
@@ -98,7 +109,7 @@ impl Judge<'_> {
 
     fn rule(&self, expected: &Expected<RuleName>) -> Option<Diagnostic> {
         let wanted = &expected.value;
-        if taken_by(self.came).any(|rule| rule == wanted) {
+        if self.taken_by.contains(wanted) {
             return None;
         }
         let what = format!("expected rule {}, and {}", quoted(wanted), self.takers());
@@ -106,7 +117,7 @@ impl Judge<'_> {
     }
 
     fn unrouted(&self, expected: &Expected<bool>) -> Option<Diagnostic> {
-        let unrouted = self.came.state == EventState::Unrouted;
+        let unrouted = self.state == EventState::Unrouted;
         if unrouted == expected.value {
             return None;
         }
@@ -117,7 +128,7 @@ impl Judge<'_> {
         };
         let what = format!(
             "expected the event {wanted}, and it is {}: {}",
-            self.came.state,
+            self.state,
             self.takers()
         );
         let why = unrouted.then(|| self.everything_said());
@@ -138,15 +149,13 @@ impl Judge<'_> {
         );
         let missing = wanted.difference(&came).next();
         let elsewhere = missing.and_then(|missing| {
-            let told = self.came.messages.iter();
-            told.clone()
-                .find(|one| one.destination == **missing)
-                .map(|one| {
-                    format!(
-                        "{missing} gets a message by rule {}",
-                        quoted(&one.spec.rule)
-                    )
-                })
+            let mut all = self.messages.iter();
+            all.find(|one| one.destination == **missing).map(|one| {
+                format!(
+                    "{missing} gets a message by rule {}",
+                    quoted(&one.spec.rule)
+                )
+            })
         });
         let why =
             elsewhere.or_else(|| Some(self.takers()).filter(|_| self.test.expect.rules.is_empty()));
@@ -211,7 +220,7 @@ impl Judge<'_> {
     /// Returns the messages that the test is about: those of the rules it names, otherwise all.
     fn messages(&self) -> impl Iterator<Item = &Preview> {
         let rules = &self.test.expect.rules;
-        self.came.messages.iter().filter(move |one| {
+        self.messages.iter().filter(move |one| {
             rules.is_empty() || rules.iter().any(|rule| one.rules.contains(&rule.value))
         })
     }
@@ -224,7 +233,7 @@ impl Judge<'_> {
 
     /// Describes which rules matched.
     fn takers(&self) -> String {
-        let takers: Vec<String> = taken_by(self.came).map(quoted).collect();
+        let takers: Vec<String> = self.taken_by.iter().map(quoted).collect();
         if takers.is_empty() {
             "no rule takes it".to_owned()
         } else {
@@ -234,24 +243,27 @@ impl Judge<'_> {
 
     /// Returns why `rule` did not match.
     fn said(&self, rule: &RuleName) -> Option<String> {
-        let one = self.came.trace.rules.iter().find(|one| one.rule == *rule)?;
-        let said = text::escape(&words::finding(&one.into())).into_owned();
-        Some(match one.finding {
-            Finding::NotReached => {
-                format!(
-                    "{} is not reached: a rule before it ends the search",
-                    quoted(rule)
-                )
-            }
-            _ => format!("{}: {said}", quoted(rule)),
-        })
+        let (_, trace) = self.rules.explain(&self.test.event, self.test.at);
+        trace.rules.iter().find(|one| one.rule == *rule).map(said)
     }
 
     /// Describes the result of each rule, for an event that should have matched.
     fn everything_said(&self) -> String {
-        let rules = self.came.trace.rules.iter();
-        let said = rules.filter_map(|one| self.said(&one.rule));
+        let (_, trace) = self.rules.explain(&self.test.event, self.test.at);
+        let said = trace.rules.iter().map(said);
         said.collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Describes the result of a rule.
+fn said(one: &RuleTrace) -> String {
+    let said = text::escape(&words::finding(&one.into())).into_owned();
+    let rule = quoted(&one.rule);
+    match one.finding {
+        Finding::NotReached => {
+            format!("{rule} is not reached: a rule before it ends the search")
+        }
+        _ => format!("{rule}: {said}"),
     }
 }
 

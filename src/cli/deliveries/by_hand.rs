@@ -12,7 +12,7 @@ Examples:
   feedback-relay deliveries retry --dead --from old-name --to oncall-chat   a renamed destination
   feedback-relay deliveries retry dlv_1K3Z5V9QW2ABC --to oncall-chat        a different destination
 
-A retry keeps its key, so that the destination can recognize a repetition.";
+A retry keeps its key, so that the destination can recognise a repeat.";
 
 pub(super) const DISCARD_EXAMPLES: &str = "\
 Examples:

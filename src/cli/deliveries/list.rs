@@ -43,7 +43,7 @@ pub(in crate::cli) struct Args {
     /// Only deliveries created before this one: the next page
     #[arg(long, value_name = "ID")]
     before: Option<DeliveryId>,
-    /// Print JSON, one delivery per line, as they are found
+    /// Print JSON, one delivery per line, as soon as it is found
     #[arg(long)]
     json: bool,
 }

@@ -9,7 +9,7 @@ use super::context::{Context, Exit, Failure, block_on};
 pub(super) enum Command {
     /// List deliveries, newest first
     List(list::Args),
-    /// Make deliveries due now, under their old keys
+    /// Make deliveries due now, with their old idempotency keys
     #[command(after_help = by_hand::RETRY_EXAMPLES)]
     Retry(by_hand::Args),
     /// End unfinished deliveries

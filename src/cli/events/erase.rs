@@ -1,4 +1,5 @@
-//! Implements `events erase`: removes a person's words and images, and keeps the bare record.
+//! Implements `events erase`: removes a person's text and images from events, and keeps the other
+//! fields.
 
 use super::super::context::{Context, Exit, Failure};
 use super::super::words;
@@ -16,7 +17,7 @@ Examples:
 
 Button clicks are identified by Feishu's open id, in Slack by the id U….
 Messages in chats and other destinations are not removed, nor are backups. While another process reads the store's
-log (a backup, a sqlite3 shell), the words stay in it: the command waits 5 s, then reports this with exit status 1.";
+log (a backup, a sqlite3 shell), the text stays in it: the command waits 5 s, then reports this with exit status 1.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -96,7 +97,7 @@ pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Fail
     Ok(Exit::done_if(good))
 }
 
-/// The message for erased words that are still in the log.
+/// The message for erased text that is still in the log.
 const OWED: &str = "removed, but still in the store's log until its reader (a backup, a sqlite3 shell) \
      ends; a running relay then empties it";
 
@@ -122,15 +123,18 @@ const fn verb(done: bool) -> &'static str {
 
 fn clicks_text(erased: ErasedClicks) -> String {
     let verb = verb(erased.erased);
-    format!("{verb} who made {}", words::counted(erased.clicks, "click"))
+    format!(
+        "{verb} the person from {}",
+        words::counted(erased.clicks, "click")
+    )
 }
 
 fn event_text(erased: &ErasedEvent) -> String {
     let verb = verb(erased.erased);
     let typed = if erased.words {
-        "words"
+        "text"
     } else {
-        "no words (already removed)"
+        "no text (already removed)"
     };
     let images = match erased.images {
         0 => "no images".into(),
@@ -152,14 +156,14 @@ mod tests {
             images,
         };
         for (given, shown) in [
-            (erased(true, 2, true), "5e37: removed words and 2 images"),
+            (erased(true, 2, true), "5e37: removed text and 2 images"),
             (
                 erased(true, 1, false),
-                "5e37: would remove words and 1 image",
+                "5e37: would remove text and 1 image",
             ),
             (
                 erased(false, 0, true),
-                "5e37: removed no words (already removed) and no images",
+                "5e37: removed no text (already removed) and no images",
             ),
         ] {
             assert_eq!(event_text(&given), shown);

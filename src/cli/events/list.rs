@@ -32,7 +32,7 @@ pub(in crate::cli) struct Args {
     /// Only events received before this one: the next page
     #[arg(long, value_name = "ID")]
     before: Option<String>,
-    /// Print JSON, one event per line, as they are found
+    /// Print JSON, one event per line, as soon as it is found
     #[arg(long)]
     json: bool,
 }

@@ -23,9 +23,9 @@ pub(super) enum Command {
     Show(show::Args),
     /// Print a sample event, or list the kinds of samples
     Sample(sample::Args),
-    /// Run events through today's rules again, under new keys
+    /// Apply today's rules to events again, with new idempotency keys
     Replay(Box<replay::Args>),
-    /// Remove a person's words and images but keep the bare record, without confirmation
+    /// Erase the text and images of events or of one person, without confirmation
     Erase(erase::Args),
 }
 

@@ -1,4 +1,4 @@
-//! Implements `events replay`: applies today's rules again, under new keys.
+//! Implements `events replay`: applies today's rules again, with new idempotency keys.
 
 use super::super::context::{Context, Exit, Failure};
 use super::{Opened, all_known, options};
@@ -14,8 +14,8 @@ Examples:
   feedback-relay events replay --rule 'blank screen' --until 2026-03-01T02:10:00+08:00 --since 12h
 
 Destinations that already have a message get it again. An unrouted event that now matches a rule becomes routed,
-so a second run with `--state unrouted` sends nothing. `deliveries retry` repeats a single delivery under
-its old key.";
+so a second run with `--state unrouted` sends nothing. `deliveries retry` sends a single delivery again
+with its old key.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]

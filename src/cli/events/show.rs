@@ -74,6 +74,7 @@ fn head_text(event: &EventView) -> String {
         Some(change) => {
             let feedback = change.feedback_ids.join(" ");
             let status = change.status.map(words::status);
+            let status = status.or_else(|| change.odd_status.clone());
             out.push_str(&line("feedback", &or_dash(&feedback)));
             out.push_str(&line("status", &or_dash(&status.unwrap_or_default())));
         }
@@ -189,8 +190,8 @@ mod tests {
 
     const AT: Timestamp = Timestamp::from_millis(1_711_111_222_000);
 
-    /// A triage state: claimed by somebody whose name contains control characters, with an update to Feishu still
-    /// waiting.
+    /// Returns a triage state: claimed by somebody whose name contains control characters, with an update to
+    /// Feishu still waiting.
     fn triage() -> TriageView {
         let by = Actor {
             name: Some(Private::new("Li\u{1b}[2J")),
@@ -316,7 +317,7 @@ mod tests {
         );
         assert_eq!(
             to_json(&closed)["change"],
-            json!({ "feedback_ids": ["70", "71\u{1b}"], "status": 3, "status_key": "closed" })
+            json!({ "feedback_ids": ["70", "71\u{1b}"], "status": 3, "odd_status": null, "status_key": "closed" })
         );
         let unnamed = change(Some(FeedbackStatus(9)));
         assert!(to_text(&unnamed).contains("status      9\n"));

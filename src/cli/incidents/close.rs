@@ -15,7 +15,7 @@ A later report of the same kind opens a new incident. The status of its feedback
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Args {
-    /// The id, as `incidents list` shows it: inc_12 or 12
+    /// The id, as `incidents list` shows it: `inc_12` or `12`
     #[arg(value_parser = values::incident)]
     id: IncidentId,
     /// Print JSON

@@ -19,7 +19,7 @@ const WORDS_COLUMNS: usize = 60;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Args {
-    /// The id, as `incidents list` shows it: inc_12 or 12
+    /// The id, as `incidents list` shows it: `inc_12` or `12`
     #[arg(value_parser = values::incident)]
     id: IncidentId,
     /// Print JSON

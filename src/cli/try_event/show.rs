@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use crate::cli::text::{self, Table};
 use crate::cli::words;
-use crate::deliver::preview::{Preview, Previews};
+use crate::deliver::preview::Preview;
 use crate::destination::{Request, Sent, Settings};
-use crate::model::{DestinationName, Event, EventState, ImageId, Private};
+use crate::model::{DestinationName, Event, EventState, ImageId, PlannedIncident, Private, Trace};
 use crate::view::{
     FindingKey, GroupView, PreviewView, RequestView, RuleView, SendView, TrialView, rule_views,
 };
@@ -16,7 +16,13 @@ use crate::view::{
 /// The data to show.
 pub(super) struct Trial<'a> {
     pub(super) event: &'a Event,
-    pub(super) previews: &'a Previews,
+    /// The state that the event would have.
+    pub(super) state: EventState,
+    /// Each rule: matched, or why not.
+    pub(super) trace: &'a Trace,
+    /// The incidents that count the event, each with the destinations whose messages it merges.
+    pub(super) incidents: &'a [PlannedIncident],
+    pub(super) messages: &'a [Preview],
     /// The settings of all destinations.
     pub(super) destinations: &'a BTreeMap<DestinationName, Settings>,
     /// The results in the order of the messages; `None` if nothing was sent.
@@ -31,7 +37,7 @@ pub(super) fn link(id: &ImageId) -> String {
 impl Trial<'_> {
     /// Returns the view for people and programs.
     pub(super) fn view(&self) -> TrialView {
-        let messages = self.previews.messages.iter().enumerate();
+        let messages = self.messages.iter().enumerate();
         let messages = messages.map(|(index, message)| PreviewView {
             destination: message.destination.clone(),
             spec: message.spec.clone().into(),
@@ -43,14 +49,9 @@ impl Trial<'_> {
         TrialView {
             event_id: self.event.id.clone(),
             via: self.event.via.clone(),
-            state: self.previews.state,
-            rules: rule_views(&self.previews.trace),
-            incidents: self
-                .previews
-                .incidents
-                .iter()
-                .map(GroupView::from)
-                .collect(),
+            state: self.state,
+            rules: rule_views(self.trace),
+            incidents: self.incidents.iter().map(GroupView::from).collect(),
             deliveries: messages.collect(),
         }
     }
@@ -161,8 +162,9 @@ fn rules(rules: &[RuleView]) -> String {
         let (finding, decided_by) = match rule.finding {
             FindingKey::Matched => ("matched", None),
             FindingKey::Continued => ("matched, continues", None),
-            FindingKey::Failed => ("no", Some("match")),
-            FindingKey::Excepted => ("no", Some("except")),
+            FindingKey::Failed => ("no", Some("match.")),
+            FindingKey::Excepted => ("no", Some("except.")),
+            FindingKey::NotNow => ("not now", Some("")),
             FindingKey::NotReached => ("not reached", None),
         };
         let [condition, wanted, found] =
@@ -178,11 +180,11 @@ fn rules(rules: &[RuleView]) -> String {
     table.render()
 }
 
-/// Returns the cells of the condition in `match` or `except` that decided.
+/// Returns the cells of the key that decided: in `match.` or `except.`, or of the rule itself.
 fn condition(table: &str, rule: &RuleView) -> [String; 3] {
     let found = words::or_dash(rule.found.as_ref().map(Private::expose));
     [
-        format!("{table}.{}", rule.key.unwrap_or_default()),
+        format!("{table}{}", rule.key.unwrap_or_default()),
         rule.wanted.clone().unwrap_or_default(),
         short(&found),
     ]
@@ -272,21 +274,19 @@ mod tests {
             tenant_key: None,
             content: Content::Created(Box::default()),
         };
-        let previews = Previews {
-            state: EventState::Routed,
-            trace: Trace {
-                rules: vec![RuleTrace {
-                    rule: RuleName::new("our own testers"),
-                    finding: Finding::Matched { last: true },
-                }],
-            },
-            incidents: Vec::new(),
-            messages: Vec::new(),
+        let trace = Trace {
+            rules: vec![RuleTrace {
+                rule: RuleName::new("our own testers"),
+                finding: Finding::Matched { last: true },
+            }],
         };
         let ops = DestinationName::new("ops");
         let trial = Trial {
             event: &event,
-            previews: &previews,
+            state: EventState::Routed,
+            trace: &trace,
+            incidents: &[],
+            messages: &[],
             destinations: &BTreeMap::new(),
             sent: None,
         };

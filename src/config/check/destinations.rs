@@ -24,7 +24,7 @@ use crate::toml_reader::{
     Diagnostics, Field, Keys, Location, Many, RawSecret, Table, Value, codes, elements, suggest,
 };
 
-/// Reads the keys of one kind. The keys of every kind were taken before.
+/// Reads the keys of one kind. The keys that all kinds share were already read.
 pub(super) fn read<T: Keys>(entry: Table, out: &mut Diagnostics) -> T {
     section::read_beside(entry, RawCommon::KEYS, out)
 }
@@ -63,7 +63,7 @@ pub(super) struct Checks<'a> {
     pub(super) view: &'a View,
     /// Whether `public_url` is set.
     pub(super) links: bool,
-    /// What no `file` destination may write to.
+    /// The relay's own files, which no `file` destination may write to.
     pub(super) own: paths::OwnFiles<'a>,
     pub(super) context: &'a Context<'a>,
 }

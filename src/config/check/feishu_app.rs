@@ -12,7 +12,7 @@ use crate::feishu::messages::MESSAGE_BYTES_MAX;
 use crate::render::{Family, SentAs};
 use crate::toml_reader::{Diagnostics, Field, Location, Table, codes};
 
-/// Room for the rest of the request: ids and names of members.
+/// Bytes reserved for the rest of the request: ids and names of members.
 const ENVELOPE_BYTES_MAX: usize = 512;
 
 impl Checks<'_> {
@@ -25,7 +25,7 @@ impl Checks<'_> {
             missing(&at, "app", help, out);
             return None;
         };
-        let app = self.app_with_secret(&app, ("app", "to speak with"), &at, out);
+        let app = self.app_with_secret(&app, ("app", "to send messages with"), &at, out);
         let kind = KindSettings::FeishuApp {
             app: app?,
             to: to?,

@@ -84,7 +84,7 @@ pub(super) fn config(
     let destinations = checked.all(top.take("destinations", out), parts, out);
     let notify = destination_name(operator.notify, &operator_at, "notify", &names, out);
 
-    let known = known(&names, &app_names, &mentions, &lists);
+    let known = known(&names, &app_names, &mentions, &lists, &view);
     let rules = rules.build(&known, out);
     lists::unused(&lists, &rules.built.lists_used, out);
     rules.check_templates(&destinations, &templates, out);
@@ -171,6 +171,7 @@ fn known(
     app_names: &BTreeMap<String, String>,
     mentions: &BTreeMap<String, Mention>,
     lists: &BTreeMap<String, List>,
+    view: &sections::View,
 ) -> Known {
     let app_ids = app_names.iter();
     let destinations = names.destinations.iter();
@@ -186,6 +187,7 @@ fn known(
             .iter()
             .map(|(name, list)| (name.clone(), list.words.clone()))
             .collect(),
+        timezone: Some(view.timezone.clone()),
     }
 }
 

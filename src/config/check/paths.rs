@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::archive::ArchiveLocation;
 use crate::store::StoreLocation;
 
-/// Files and folders of the relay's own, which nothing else may write to.
+/// The relay's own files and folders, which nothing else may write to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OwnFiles<'a> {
     /// The database.
@@ -17,7 +17,7 @@ pub(super) struct OwnFiles<'a> {
 }
 
 impl<'a> OwnFiles<'a> {
-    /// The database, the folder of images and the configuration.
+    /// Collects the database, the folder of images and the configuration.
     pub(super) fn new(
         store: &'a StoreLocation,
         images: &'a ArchiveLocation,
@@ -32,7 +32,7 @@ impl<'a> OwnFiles<'a> {
         }
     }
 
-    /// Returns the part of the relay that `path` belongs to, if any. Links are resolved.
+    /// Returns the part of the relay that `path` belongs to, if any. Symbolic links are resolved.
     pub(super) fn owner(&self, path: &Path) -> Option<&'static str> {
         let path = real(path);
         let store = real(self.store);
@@ -53,7 +53,7 @@ impl<'a> OwnFiles<'a> {
     }
 }
 
-/// Returns the path without links, as far as it exists.
+/// Returns the path with symbolic links resolved, as far as it exists.
 fn real(path: &Path) -> PathBuf {
     let whole = path.canonicalize().ok();
     let in_folder = || {

@@ -44,8 +44,8 @@ pub(super) fn check_secret(secret: &Spanned<Secret>, at: &Location, out: &mut Di
     }
 }
 
-/// Checks `success`: which response means acceptance. It needs an own body, because Standard Webhooks receivers
-/// answer by status alone.
+/// Checks `success`: which response means acceptance. The destination needs its own `body`, because receivers
+/// of Standard Webhooks answer only by status.
 pub(super) fn success(
     raw: RawSuccess,
     at: &Location,
@@ -59,7 +59,7 @@ pub(super) fn success(
     if !has_body {
         let message = "`success` needs a webhook with its own `body`";
         let help =
-            "a receiver of Standard Webhooks accepts by any 2xx; set `body` or remove `success`";
+            "a receiver of Standard Webhooks confirms with any 2xx; set `body` or remove `success`";
         out.add_with_help(codes::BAD_SUCCESS, at, message, help);
     }
     let (Some(pointer), Some(equals)) = (raw.pointer, raw.equals) else {

@@ -98,7 +98,7 @@ impl Reader<'_> {
                 "feedback",
                 files.first().map(Spanned::span).unwrap_or_default(),
             );
-            let message = "`feedback` is what is known of the report when its status changes";
+            let message = "`feedback` names the reports whose status changes, and this event is not a change of status";
             let help = "leave it out, or name a change of status in `event`";
             out.add_with_help(codes::TEST_EVENT, &at, message, help);
             return None;
@@ -107,7 +107,7 @@ impl Reader<'_> {
             let at = test.key("feedback", file.span());
             let known = self.event(file, &With::default(), &at, out)?;
             let Content::Created(feedback) = known.content else {
-                let message = format!("{} is no report", file.get_ref());
+                let message = format!("{} is not a report", file.get_ref());
                 let help = "`feedback-relay events sample crash` prints one";
                 out.add_with_help(codes::TEST_EVENT, &at, message, help);
                 return None;
@@ -139,7 +139,7 @@ impl Reader<'_> {
             Ok(event) => event,
             Err(error) => {
                 let message = format!("{} cannot be read: {error}", path.display());
-                let help = "`feedback-relay events sample` prints events that can";
+                let help = "`feedback-relay events sample` prints valid events";
                 out.add_with_help(codes::TEST_EVENT, at, message, help);
                 return None;
             }
@@ -154,7 +154,7 @@ impl Reader<'_> {
         match laid {
             Ok(event) => Some(event),
             Err(error) => {
-                let message = format!("with `with` it cannot be read: {error}");
+                let message = format!("the event cannot be read after `with` is applied: {error}");
                 out.add(codes::TEST_EVENT, at, message);
                 None
             }

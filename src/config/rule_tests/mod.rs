@@ -174,7 +174,7 @@ impl Reader<'_> {
         out: &mut Diagnostics,
     ) -> Option<Expect> {
         let Some(written) = written else {
-            let help = "say what must come of it: expect = { rule = \"…\", sent_to = \"…\" }";
+            let help = "write the expected outcome: expect = { rule = \"…\", sent_to = \"…\" }";
             missing(test, "expect", help, out);
             return None;
         };

@@ -1,7 +1,7 @@
 //! The JSON Schema of `relay.toml`, for editors: the meaning and values of every key.
 //!
-//! It follows from the keys that are read. Most of their types parse a text of their own form (`"90s"`, `"50/s"`,
-//! `${VAR}`). A test checks that schema and reader refuse the same malformed values.
+//! It is generated from the same key types that read the file. Most of these types parse a string of a given form
+//! (`"90s"`, `"50/s"`, `${VAR}`). A test checks that the schema and the reader refuse the same malformed values.
 
 mod destinations;
 #[cfg(test)]

@@ -195,16 +195,23 @@ fn a_change_of_status_is_tested_with_the_report_it_is_of() {
     };
     let loaded = folder("feedback = \"one.json\"").load(&[]);
     assert_eq!(loaded.report(), "");
-    let plan = loaded.config.unwrap().rules.plan(&loaded.tests[0].event);
+    let plan = loaded
+        .config
+        .unwrap()
+        .rules
+        .plan(&loaded.tests[0].event, loaded.tests[0].at);
     assert_eq!(plan.rules.len(), 1);
     let wrong = folder("feedback = \"change.json\"").report(&[]);
-    assert!(wrong.contains("change.json is no report"), "{wrong}");
+    assert!(wrong.contains("change.json is not a report"), "{wrong}");
     let wrong = Folder::new(
         test("feedback = \"one.json\"").replace("event = \"change.json\"", "event = \"one.json\""),
     )
     .with("one.json", EVENT)
     .report(&[]);
-    assert!(wrong.contains("is what is known of the report"), "{wrong}");
+    assert!(
+        wrong.contains("this event is not a change of status"),
+        "{wrong}"
+    );
 }
 
 #[test]

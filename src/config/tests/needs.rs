@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Folder, environment};
 use crate::config::{Needs, listen, load_for};
+use crate::model::DestinationName;
 
 const ALL_BY_VARIABLES: &str = r#"
 server.listen = "127.0.0.1:5"
@@ -72,6 +73,44 @@ fn store_command_needs_no_variable_but_those_of_the_store() {
     let loaded = load(Needs::NoSecrets, &rest);
     let report = loaded.report();
     assert_eq!(loaded.config.expect(&report).destinations.len(), 4);
+}
+
+/// The estimated waits of `destinations list` need to know which destinations share a limit.
+#[test]
+fn destinations_at_one_place_are_recognised_without_their_secrets() {
+    let bot = |name: &str, url: &str| {
+        format!("[destinations.{name}]\nkind = \"feishu-bot\"\nurl = \"{url}\"\n")
+    };
+    let chat = |name: &str, chat: &str| {
+        format!(
+            "[destinations.{name}]\nkind = \"feishu-app\"\napp = \"shop\"\nchat_id = \"{chat}\"\n"
+        )
+    };
+    let text = [
+        "[apps.shop]\napp_id = \"cli_1\"\nencrypt_key = \"${KEY}\"\napp_secret = \"${SECRET}\"\n"
+            .to_owned(),
+        bot("a", "${ONE}"),
+        bot("b", "${ONE}"),
+        bot("c", "${OTHER}"),
+        chat("d", "${CHAT}"),
+        chat("e", "${CHAT}"),
+        chat("f", "${OTHER_CHAT}"),
+    ]
+    .concat();
+    let folder = Folder::new(&text);
+    let environment = BTreeMap::new();
+    let loaded = load_for(Needs::StoreOnly, &folder.path("relay.toml"), &environment);
+    let report = loaded.report();
+    let destinations = loaded.config.expect(&report).destinations;
+    let key = |name: &str| {
+        destinations[&DestinationName::from(name)].paces()[0]
+            .key
+            .clone()
+    };
+    for [one, same, other] in [["a", "b", "c"], ["d", "e", "f"]] {
+        assert_eq!(key(one), key(same));
+        assert_ne!(key(one), key(other));
+    }
 }
 
 #[test]

@@ -9,9 +9,8 @@ use tokio::time::Instant;
 use super::{Lane, limits};
 use crate::deliver::Settings;
 use crate::deliver::lane::gate::Change;
-use crate::model::{Notice, NoticeKind, Severity, Timestamp, Trigger};
-use crate::notices;
-use crate::store::{Expired, FallBack, Position};
+use crate::model::{Notice, NoticeKind, Rank, Timestamp, Trigger};
+use crate::store::{Expired, FallBack, NOTICE, Position};
 use crate::telemetry::events::{DeliveryEnded, GateChanged};
 
 /// How often a failing lane checks tried messages again. An earlier pass may have missed some.
@@ -26,9 +25,9 @@ const OVERLAP: Duration = Duration::from_secs(1);
 /// The progress of rerouting messages to the fallback.
 pub(super) struct Failover {
     which: Option<FallBack>,
-    /// Ranges of waiting messages that the current pass has not read yet: the severity, and whether messages
+    /// Ranges of waiting messages that the current pass has not read yet: the rank, and whether messages
     /// were tried.
-    ranges: Vec<(Severity, bool)>,
+    ranges: Vec<(Rank, bool)>,
     position: Position,
     /// Where the last pass through untried critical messages ended.
     untried_done: Position,
@@ -60,11 +59,10 @@ impl Failover {
         }
         self.pass_at = Instant::now() + PASS_EVERY;
         self.ranges = match which {
-            FallBack::Critical => vec![(Severity::Critical, true), (Severity::Critical, false)],
+            FallBack::Critical => vec![(Rank::Critical, true), (Rank::Critical, false)],
             FallBack::Everything => {
-                let all = Severity::ALL.iter().copied();
-                all.flat_map(|severity| [(severity, true), (severity, false)])
-                    .collect()
+                let all = Rank::ALL.iter().copied();
+                all.flat_map(|rank| [(rank, true), (rank, false)]).collect()
             }
         };
         self.begin_range();
@@ -74,7 +72,7 @@ impl Failover {
         // Messages of a stopped destination no longer wait after the handover, so each pass begins at the
         // start.
         let continues = self.which == Some(FallBack::Critical)
-            && self.ranges.last() == Some(&(Severity::Critical, false));
+            && self.ranges.last() == Some(&(Rank::Critical, false));
         self.position = match continues {
             true => self.untried_done,
             false => Position::START,
@@ -82,7 +80,7 @@ impl Failover {
     }
 
     fn end_range(&mut self) {
-        if self.ranges.pop() == Some((Severity::Critical, false)) {
+        if self.ranges.pop() == Some((Rank::Critical, false)) {
             let due_at = self.position.due_at;
             self.untried_done = Position {
                 due_at: due_at - OVERLAP,
@@ -136,7 +134,7 @@ impl Lane {
                 self.emit_gate_state();
                 self.prefetcher.poll_now();
                 if let Err(error) = self.sender.store.make_due(&self.name).await {
-                    tracing::warn!(destination = %self.name, %error, "failed to schedule retries for now; they run at their previously scheduled times");
+                    tracing::warn!(destination = %self.name, %error, "failed to make retries due now; they run at their scheduled times");
                 }
             }
         }
@@ -305,13 +303,13 @@ impl Lane {
             });
         }
         let lost = |one: &&Expired| {
-            !one.rerouted && one.event_type != notices::NOTICE && one.trigger != Trigger::Edit
+            !one.rerouted && one.event_type != NOTICE && one.trigger != Trigger::Edit
         };
         let mut lost = expired.iter().filter(lost);
         let Some(first) = lost.next() else { return };
         let text = format!(
             "{} deliveries to {} are dead, the first of them {}: {}. \
-             `feedback-relay deliveries list --state dead` shows all such.",
+             `feedback-relay deliveries list --state dead` lists them.",
             lost.count() + 1,
             self.name,
             first.id,
@@ -332,7 +330,7 @@ mod tests {
 
     /// Reads all ranges of the pass to their end; the last message of each is at `last`. Returns where each range
     /// began.
-    fn read_pass(failover: &mut Failover, last: Position) -> Vec<((Severity, bool), Position)> {
+    fn read_pass(failover: &mut Failover, last: Position) -> Vec<((Rank, bool), Position)> {
         let mut begun = Vec::new();
         while let Some(range) = failover.ranges.last().copied() {
             begun.push((range, failover.position));
@@ -344,7 +342,7 @@ mod tests {
 
     #[test]
     fn pass_skips_untried_messages_that_it_has_read() {
-        let (untried, tried) = ((Severity::Critical, false), (Severity::Critical, true));
+        let (untried, tried) = ((Rank::Critical, false), (Rank::Critical, true));
         let last = Position {
             due_at: Timestamp::from_millis(1_711_111_111_000),
             ..Position::START
@@ -362,7 +360,7 @@ mod tests {
         // A stop reroutes everything, also what an earlier pass left.
         failover.begin_pass(FallBack::Everything);
         let all = read_pass(&mut failover, last);
-        assert_eq!(all.len(), 2 * Severity::ALL.len());
+        assert_eq!(all.len(), 2 * Rank::ALL.len());
         assert!(all.iter().all(|(_, from)| *from == Position::START));
     }
 

@@ -231,7 +231,7 @@ mod tests {
         let answer = HttpClient::trusted(None).unwrap().send(request).await;
         let answer = answer.unwrap();
         assert_eq!(answer.status, 200);
-        crate::feishu::custom_bot::code(&answer.body).unwrap()
+        crate::feishu::custom_bot::said(&answer.body).unwrap().0
     }
 
     #[tokio::test]

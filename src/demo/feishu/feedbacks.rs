@@ -203,7 +203,8 @@ impl Book {
 }
 
 impl Asked {
-    /// Days are compared as texts because their format sorts by time.
+    /// Returns whether the call selects the item. Days are compared as texts because their format
+    /// sorts by time.
     fn wants(&self, item: &Value, app_id: &str) -> bool {
         let time = item["feedback_time"].as_str().unwrap_or_default();
         let day = time.get(..10).unwrap_or_default();
@@ -216,7 +217,8 @@ impl Asked {
     }
 }
 
-/// The platform's ids are numbers in its list and texts elsewhere.
+/// Returns whether an item has this id. The platform's ids are numbers in its list and texts
+/// elsewhere.
 fn is_of(item: &Value, id: &str) -> bool {
     match &item["feedback_id"] {
         Value::String(own) => own == id,

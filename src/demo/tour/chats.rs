@@ -46,7 +46,7 @@ const PAUSE_SECS: u64 = 3;
 impl Chat {
     pub(super) const ALL: [Self; 4] = [Self::Oncall, Self::Product, Self::Slack, Self::Warehouse];
 
-    /// Returns the description for the page, without messages.
+    /// Returns the chat's description for the page, without its messages.
     pub(super) fn about(self) -> Value {
         match self {
             Self::Oncall => {

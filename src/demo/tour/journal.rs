@@ -161,7 +161,7 @@ fn event_json(
         "state": stored.state.key(),
         "said": read.as_ref().map(said),
         "pushes": pushes.iter().map(|push| push_json(push, &since)).collect::<Vec<_>>(),
-        "rules": read.as_ref().map(|event| rule_views(&config.rules.explain(event).1)),
+        "rules": read.as_ref().map(|event| rule_views(&config.rules.explain(event, stored.received_at).1)),
         "pictures": images.iter().map(picture).collect::<Vec<_>>(),
         "deliveries": deliveries,
     }))

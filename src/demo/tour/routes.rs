@@ -76,7 +76,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
 ];
 
-/// Everything below `/{key}/`.
+/// Returns the routes below `/{key}/`.
 pub(super) fn routes(board: Arc<Board>, key: &str) -> Router {
     let mut files = Router::new();
     for (path, media_type, content) in FILES {
@@ -163,7 +163,8 @@ async fn picture(
     let Some(bytes) = bytes else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    // Visitors upload images too, so only types that a browser merely draws are served.
+    // Visitors upload images too, so only image types that a browser displays without running code
+    // are served.
     match infer::get(&bytes).map(|kind| kind.mime_type()) {
         Some(media_type) if media_type.starts_with("image/") && !media_type.contains("svg") => {
             ([(header::CONTENT_TYPE, media_type)], bytes).into_response()

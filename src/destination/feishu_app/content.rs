@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::feishu::messages::Content;
 
-/// Returns the API's form of a message; `None` if it is no message of the feishu family.
+/// Returns the API's form of a message; `None` if the message is not of the feishu family.
 pub(super) fn of(payload: &str) -> Option<Content> {
     #[derive(Deserialize)]
     struct Written<'a> {

@@ -67,7 +67,7 @@ impl Asked<'_> {
         match (meaning.class, self.to) {
             (Class::Form | Class::Person, _) if self.doing == Doing::Update && code == 230_001 => {
                 Outcome::Rejected {
-                    reason: refusal.reason_saying("the message is no card", &self.reading),
+                    reason: refusal.reason_saying("the message is not a card", &self.reading),
                 }
             }
             (Class::Stop(Cause::Scope), _) => {

@@ -516,7 +516,7 @@ async fn properties_are_as_documented() {
     );
     let paces = destination.paces();
     let keys: Vec<_> = paces.iter().map(|pace| pace.key.clone()).collect();
-    let app = PaceKey::of(&["feishu app", "cli_9f5343c580712544"]);
+    let app = PaceKey::of(&["feishu app", "shop"]);
     let of_chat = PaceKey::of(&["feishu", "chat_id", "oc_1"]);
     assert_eq!(keys, [of_chat, app.clone(), app]);
     let error = build(&kind(chat(), None), None).err().unwrap();

@@ -47,7 +47,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Builds the call; `None` if `payload` is no JSON object.
+    /// Builds the call; `None` if `payload` is not a JSON object.
     pub(super) fn of(payload: &str, address: &Address<'_>) -> Option<Self> {
         let mut message: Map<String, Value> = serde_json::from_str(payload).ok()?;
         ensure_text(&mut message);
@@ -87,7 +87,7 @@ impl Asked {
         }
     }
 
-    /// Turns a reply into a message of its own. Returns false if it was no reply.
+    /// Turns a reply into a message of its own. Returns false if it was not a reply.
     pub(super) fn leave_thread(&mut self) -> bool {
         let members = self.body.as_object_mut();
         members.is_some_and(|members| members.remove("thread_ts").is_some())

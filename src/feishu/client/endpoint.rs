@@ -43,7 +43,7 @@ pub struct Endpoint {
 pub enum Refusal {
     /// The id, the secret or the app itself is not accepted.
     Credentials,
-    /// The app belongs to Feishu and Lark was asked, or the reverse.
+    /// The app belongs to Feishu but the request went to Lark, or the reverse.
     Domain,
     /// The app has 50 connections already; another process may be about to end one.
     TooMany,

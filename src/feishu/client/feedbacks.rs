@@ -25,8 +25,8 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(30);
 const SET_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest page size that the platform allows.
 const PAGE_SIZE: u32 = 100;
-/// The limit of a page in bytes. 100 reports of 20 KB with 20 images each, every character escaped,
-/// fit.
+/// The largest page that is read, in bytes: enough for 100 reports of 20 KB with 20 images each,
+/// with every character escaped.
 const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The pause between two calls. Neither call has a documented limit; related calls allow five a
 /// second.
@@ -243,9 +243,8 @@ fn read_page(text: &str, app_id: &str, timezone: &TimeZone) -> Option<FeedbackPa
     })
 }
 
-/// The members of an item that the event keeps: those with the same name, and those that say more.
-/// The acting person is not among them: that id is stored separately, so it can be erased without
-/// the reporter.
+/// The members of a list item that are copied into the stored event. The acting person is not among
+/// them: that id is stored separately, so it can be erased without the reporter.
 #[rustfmt::skip]
 const KEPT: [&str; 13] = [
     "app_id", "feedback_time", "tenant_name", "feedback_type", "fault_type", "fault_time", "source",

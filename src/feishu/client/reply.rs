@@ -1,5 +1,5 @@
-//! Judges responses of the open API by [`codes`], for callers without knowledge of their own about
-//! the codes.
+//! Judges responses of the open API by [`codes`], for callers that know nothing more about the
+//! codes.
 
 use std::time::Duration;
 
@@ -36,12 +36,14 @@ pub(super) fn meaning(answer: &Answer) -> Option<Meaning> {
     (envelope.code != 0).then(|| codes::meaning(envelope.code, &envelope.msg))
 }
 
-/// Returns the platform's code of a response.
+/// Returns the `code` of a response, 0 for a success; `None` if the response is not in the
+/// platform's format.
 pub(super) fn code(answer: &Answer) -> Option<i64> {
     Envelope::of(answer).map(|envelope| envelope.code)
 }
 
-/// Returns the pause that the platform asks for. Its gateway sends a header of its own, in seconds.
+/// Returns the pause that the platform asks for. The platform's gateway uses its own header, in
+/// seconds.
 pub fn pause(answer: &Answer, now: Timestamp) -> Option<Duration> {
     ["x-ogw-ratelimit-reset", "retry-after"]
         .iter()

@@ -212,6 +212,21 @@ fn status_change_is_parsed() {
 }
 
 #[test]
+fn status_beyond_64_bits_is_kept_as_text() {
+    let big = "18446744073709551615";
+    let body = format!(
+        r#"{{"header":{{"event_id":"e2","event_type":"{UPDATED}"}},"event":{{"feedback_ids":["1"],"status":{big}}}}}"#
+    );
+    let Content::Updated(change) = content(read(&body)) else {
+        panic!("not read");
+    };
+    assert_eq!(
+        (change.status, change.odd_status.as_deref()),
+        (None, Some(big))
+    );
+}
+
+#[test]
 fn stored_body_gives_same_event() {
     let reading = created(r#"{"feedback_id":"70","description":"half \ud83d"}"#);
     let app = app();

@@ -29,7 +29,8 @@ fn marked(before: &[u8]) -> Vec<u8> {
     [before, MARKER].concat()
 }
 
-/// A progressive JPEG of two scans, rotated by 90 degrees, with metadata before, between and behind them.
+/// Returns a progressive JPEG of two scans, rotated by 90 degrees, with metadata before, between and behind
+/// them.
 pub(in crate::images) fn jpeg(width: u16, height: u16) -> Vec<u8> {
     let [[w0, w1], [h0, h1]] = [width.to_be_bytes(), height.to_be_bytes()];
     // Little-endian TIFF: one directory at 8 with two entries, orientation 6 the second.
@@ -66,7 +67,7 @@ pub(in crate::images) fn jpeg(width: u16, height: u16) -> Vec<u8> {
     .concat()
 }
 
-/// A colour profile: a curve that three channels share, and texts.
+/// Returns a colour profile: a curve that three channels share, and texts.
 pub(in crate::images) fn icc() -> Vec<u8> {
     let mut header = [0; 128];
     header[4..8].copy_from_slice(b"HOME");
@@ -143,7 +144,7 @@ pub(in crate::images) fn png(width: u32, height: u32) -> Vec<u8> {
     .concat()
 }
 
-/// An animation that repeats.
+/// Returns a GIF with an animation that repeats.
 pub(in crate::images) fn gif(width: u16, height: u16) -> Vec<u8> {
     let sized = |bytes: &[u8]| [&[u8::try_from(bytes.len()).unwrap()][..], bytes].concat();
     let frame = b"\x2c\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0";
@@ -184,7 +185,7 @@ fn riff_chunk(id: &[u8; 4], content: &[u8]) -> Vec<u8> {
     [&id[..], &length, content, &padding].concat()
 }
 
-/// An animation of one frame that contains an unknown chunk.
+/// Returns a WebP with an animation of one frame and an unknown chunk.
 pub(in crate::images) fn webp(width: u32, height: u32) -> Vec<u8> {
     let (w, h) = ((width - 1).to_le_bytes(), (height - 1).to_le_bytes());
     let canvas = [&[0x02 | 0x08 | 0x04 | 0x20, 0, 0, 0][..], &w[..3], &h[..3]].concat();
@@ -204,7 +205,8 @@ pub(in crate::images) fn webp(width: u32, height: u32) -> Vec<u8> {
     [riff_chunk(b"RIFF", &body), MARKER.to_vec()].concat()
 }
 
-/// 24 bits deep, top row first, with bytes between the header and the pixels and behind them.
+/// Returns a BMP of 24 bits, top row first, with bytes between the header and the pixels and behind
+/// the pixels.
 pub(in crate::images) fn bmp(width: i32, height: i32) -> Vec<u8> {
     let gap = 16;
     let row = usize::try_from(width).unwrap() * 3;
@@ -248,8 +250,9 @@ pub(in crate::images) fn avif(width: u32, height: u32) -> Vec<u8> {
     with_brand(b"avif", b"av01", width, height)
 }
 
-/// One image item and one Exif item, with their data in `mdat` and a gap between them. Behind it are the film
-/// of a motion photo and vendors' boxes. Names and descriptions are wherever the format allows them.
+/// Returns a HEIF with one image item and one Exif item, whose data is in `mdat` with a gap between them.
+/// Behind it are the film of a motion photo and vendors' boxes. Names and descriptions are wherever the
+/// format allows them.
 fn with_brand(brand: &[u8; 4], coded: &[u8; 4], width: u32, height: u32) -> Vec<u8> {
     let meta_of = |data_start: usize| {
         let place = |id: u8, start: usize, length: usize| {
@@ -350,7 +353,7 @@ fn properties(width: u32, height: u32) -> Vec<u8> {
     [atom(b"ipco", &properties.concat()), ipma].concat()
 }
 
-/// Two strips, a description, a location, and a profile.
+/// Returns a TIFF with two strips, a description, a location, and a profile.
 pub(in crate::images) fn tiff(width: u32, height: u32) -> Vec<u8> {
     let profile = icc();
     let entries: usize = 14;
@@ -399,7 +402,7 @@ pub(in crate::images) fn tiff(width: u32, height: u32) -> Vec<u8> {
     .concat()
 }
 
-/// A bitmap of 24 bits and a PNG.
+/// Returns an ICO with a bitmap of 24 bits and a PNG.
 pub(in crate::images) fn ico(width: u32, height: u32) -> Vec<u8> {
     let number = |n: u32| n.to_le_bytes();
     let row = (width * 3).div_ceil(4) * 4;
@@ -440,7 +443,7 @@ pub(in crate::images) fn ico(width: u32, height: u32) -> Vec<u8> {
     .concat()
 }
 
-/// One tile in two parts, with a comment in each header.
+/// Returns a JPEG 2000 with one tile in two parts, and a comment in each header.
 pub(in crate::images) fn jp2(width: u32, height: u32) -> Vec<u8> {
     let comment = segment(0x64, &marked(&[0, 1]));
     let sides = [width, height, 0, 0, width, height, 0, 0].map(u32::to_be_bytes);
@@ -492,5 +495,5 @@ pub(in crate::images) fn jp2(width: u32, height: u32) -> Vec<u8> {
 /// Bytes that some phones write behind the boxes of a HEIF.
 pub(in crate::images) const TRAILER: &[u8] = b"SEFH";
 
-/// Stands for coded pixels.
+/// A placeholder for coded pixels.
 pub(in crate::images) const PIXELS: &[u8] = b"\x26\x01\xaf\x09pixels";

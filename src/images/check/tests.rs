@@ -212,7 +212,7 @@ fn parts_read(bytes: &[u8]) -> (Result<Picture, NotAnImage>, u32) {
     (result, budget.spent())
 }
 
-/// A HEIF that ends with a complete box.
+/// Returns a HEIF that ends with a complete box.
 fn heif_boxes() -> Vec<u8> {
     let mut heif = samples::heif(1, 1);
     heif.truncate(heif.len() - samples::TRAILER.len() - MARKER.len());
@@ -339,7 +339,8 @@ fn later_profiles_of_a_png_are_dropped_unread() {
     }
 }
 
-/// A little-endian TIFF of pages of one strip each. Every page lists `profiles`, given as offset and length.
+/// Returns a little-endian TIFF of pages with one strip each. Every page lists `profiles`, given as offset
+/// and length.
 fn tiff_pages(pages: &[Vec<(usize, usize)>], data: &[u8]) -> Vec<u8> {
     let number = |n: usize| u32::try_from(n).unwrap().to_le_bytes();
     let entry = |tag: u16, kind: u8, count: usize, value: usize| {

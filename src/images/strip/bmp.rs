@@ -11,7 +11,8 @@ const CODED_BYTES: std::ops::Range<usize> = 34..38;
 const HEADER_BYTES: [usize; 5] = [40, 52, 56, 108, 124];
 /// Where a V4 or V5 header defines the colour space.
 const COLOUR_SPACE: std::ops::Range<usize> = 56..60;
-/// Where a V4 or V5 header has primaries and curves, which apply to a colour space of its own only.
+/// The bytes of a V4 or V5 header with primaries and curves. They apply only if the header defines
+/// its own colour space.
 const CALIBRATION: std::ops::Range<usize> = 60..108;
 /// Where a V5 header locates its colour profile, which is removed, and reserved bytes.
 const PROFILE: std::ops::Range<usize> = 112..124;
@@ -41,7 +42,8 @@ pub(super) fn strip(bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
     Ok(picture)
 }
 
-/// Returns the number of colours that pixels can name. Deeper pixels are colours themselves.
+/// Returns the number of palette colours that a pixel can refer to. Pixels of more than 8 bits have
+/// no palette.
 pub(super) fn palette(colours: usize, depth: usize) -> usize {
     match (colours, depth) {
         (0, 1..=8) => 1 << depth,
@@ -77,7 +79,7 @@ struct Layout {
     pixels: usize,
     /// Where the pixels end.
     end: usize,
-    /// Whether the pixels are runs of equal ones.
+    /// Whether the pixels are run-length encoded.
     is_coded: bool,
 }
 

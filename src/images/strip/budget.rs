@@ -11,7 +11,7 @@ const PARTS_MAX: u32 = 1_000_000;
 /// The unpacked bytes that count as one part.
 const UNPACKED_BYTES: usize = 32;
 
-/// The file has more parts than any image needs.
+/// The error of a file that has more parts than any image needs.
 pub(in crate::images) const TOO_MANY_PARTS: Malformed = Malformed("it has too many parts");
 /// The caller of the check no longer waits for it.
 const CANCELLED: Malformed = Malformed("its check took too long");

@@ -268,7 +268,7 @@ impl File<'_> {
             self.clean_flags(&entry, HIDDEN)?;
             let content = &mut self.picture[entry.content.clone()];
             content[end..].fill(0);
-            // The number of the protection.
+            // Clears the index of the protection scheme.
             content[end - 6..end - 4].fill(0);
             if KEPT_ITEMS.contains(&&kind) {
                 pictures.insert(id, kind);

@@ -98,7 +98,7 @@ fn bitmap(bytes: &[u8]) -> Option<Result<Icon, Malformed>> {
     }
     let mut kept = bytes.get(..end)?.to_vec();
     kept.get_mut(20..32)?.fill(0);
-    // Colours that no pixel can name only take their place.
+    // Palette entries that no pixel can refer to become zeros.
     kept.get_mut(BITMAP_HEADER_BYTES + 4 * named..head)?.fill(0);
     let size = (u32::try_from(width).ok()?, u32::try_from(height).ok()?);
     Some(Ok((kept, size)))

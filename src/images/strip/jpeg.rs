@@ -138,7 +138,8 @@ fn next_marker(reader: &mut Reader<'_>) -> Result<u8, Malformed> {
     }
 }
 
-/// Returns whether a marker starts a frame: 0xc4, 0xc8 and 0xcc are tables and such.
+/// Returns whether a marker starts a frame. 0xc4, 0xc8 and 0xcc are in the same range, but start
+/// tables or are reserved.
 fn is_frame(marker: u8) -> bool {
     matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
 }

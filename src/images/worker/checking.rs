@@ -33,7 +33,8 @@ impl Default for Checker {
 }
 
 impl Checker {
-    /// Checks bytes, `alone` or beside other checks. A panic in the check is caught.
+    /// Checks bytes. If `alone`, no other check runs at the same time. A panic in the check is
+    /// caught.
     pub(super) async fn check(&self, bytes: Bytes, alone: bool) -> Result<Picture, Failure> {
         let cancelled = Arc::new(AtomicBool::new(false));
         let check = self.check_in_turn(bytes, alone, Arc::clone(&cancelled));

@@ -69,7 +69,7 @@ pub enum Notified {
 }
 
 impl Notified {
-    /// Returns its word.
+    /// Returns the value for JSON output.
     pub const fn key(self) -> &'static str {
         match self {
             Self::AtOnce => "at_once",
@@ -209,6 +209,7 @@ impl Intake {
         listed_at: Timestamp,
     ) -> Result<Accepted, StoreError> {
         let (settings, began) = (self.settings.get(), Instant::now());
+        let now = self.clock.now();
         let Candidate {
             reading,
             telling,
@@ -216,7 +217,7 @@ impl Intake {
             ..
         } = candidate;
         let mut whole = match telling {
-            Notified::AtOnce | Notified::Quietly => plan(&reading, &settings.rules),
+            Notified::AtOnce | Notified::Quietly => plan(&reading, &settings.rules, now),
             Notified::Not => Plan {
                 state: EventState::Noted,
                 rules: Vec::new(),
@@ -231,6 +232,8 @@ impl Intake {
                 planned.spec.mentions.clear();
             }
             at_once.deliveries.clear();
+            // The summary counts the report.
+            at_once.incidents.clear();
             for planned in &whole.deliveries {
                 if settings.singly.contains(&planned.destination) {
                     at_once.deliveries.push(planned.clone());
@@ -244,7 +247,7 @@ impl Intake {
             }
         }
         let event_id = reading.id.clone();
-        let mut arrival = arrival(app, reading, &at_once, &settings, self.clock.now());
+        let mut arrival = arrival(app, reading, &at_once, &settings, now);
         arrival.images_deadline_at = listed_at + IMAGES_LAST;
         let accepted = self.store.accept_late(arrival, late).await?;
         self.count(app, &event_id, &whole, accepted, began);

@@ -94,7 +94,7 @@ impl Drop for Reader {
 }
 
 impl Default for Bodies {
-    /// For an intake that no server uses.
+    /// Returns the reader for an intake without a server.
     fn default() -> Self {
         Self::new(usize::MAX, CancellationToken::new())
     }
@@ -131,7 +131,7 @@ impl Bodies {
         self.0.readers.fetch_add(1, Ordering::Relaxed);
         let _reader = Reader(Arc::clone(&self.0));
         tokio::select! {
-            // A body that has arrived is in hand, also after the stop.
+            // A body that has arrived is returned even after the stop.
             biased;
             read = self.collect(body, bytes_max) => read,
             () = self.stopped() => Err(Unread::TooSlow),
@@ -183,8 +183,12 @@ impl Bodies {
         }
     }
 
-    /// Returns how long a whole body may take to arrive. If slow bodies take all connections, the next one waits
-    /// 3 s at most, so the shares of `connections` are small.
+    /// Returns how long a whole body may take to arrive: normally 30 s. The limit is 10 s if unverified bodies
+    /// use an eighth of the byte budget or arriving ones a sixteenth of the connections. It is 3 s at a third of
+    /// the budget or a quarter of the connections.
+    ///
+    /// The limit also applies to bodies that began to arrive before it fell. So if slow bodies take all
+    /// connections, one becomes free after about 3 s at most, and events can still be received.
     fn patience(&self, limit: usize) -> Duration {
         let bytes = self.0.bytes.load(Ordering::Relaxed);
         let readers = self.0.readers.load(Ordering::Relaxed);

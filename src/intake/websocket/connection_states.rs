@@ -23,7 +23,7 @@ pub struct ConnectionStatus {
 /// Why there is no connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Down {
-    /// In words fit for a log.
+    /// The reason, fit for a log.
     pub reason: String,
     /// Whether the platform refuses it until somebody acts.
     pub refused: bool,
@@ -43,7 +43,8 @@ impl ConnectionStates {
         self.change(app, Some(down), now);
     }
 
-    /// A new reason during an outage does not restart the outage.
+    /// Records the status of a connection. A new reason during an outage does not restart the
+    /// outage.
     fn change(&self, app: &AppName, down: Option<Down>, now: Timestamp) {
         let mut board = self.lock();
         let before = board.get(app);

@@ -31,7 +31,7 @@ pub(super) enum DisconnectReason {
 }
 
 impl DisconnectReason {
-    /// Returns its fixed word.
+    /// Returns its fixed name for the log and the metrics.
     pub(super) const fn cause(&self) -> &'static str {
         match self {
             Self::Left => "left",

@@ -40,7 +40,12 @@ async fn a_signature_is_good_only_if_a_wrong_one_is_refused() {
     assert_ne!(wrong["sign"], sign);
 
     let (report, _) = examined(vec![says(19002), says(19002)], Some("demo"), true).await;
-    assert_is(&report, "signature", NotChecked, "before it gets a message");
+    assert_is(
+        &report,
+        "signature",
+        NotChecked,
+        "a request without a message",
+    );
     let (report, got) = examined(vec![says(19002)], None, false).await;
     assert_is(&report, "signature", NotChecked, "set `secret`");
     assert_is(&report, "keyword", NotChecked, "set `keyword`");
@@ -71,6 +76,13 @@ async fn what_each_code_means() {
         (says(19024), None, "keyword", Failed, "requires a keyword"),
         (says(11232), None, "bot", NotChecked, "try again"),
         (says(0), None, "bot", Warning, "check `url`"),
+        (
+            json(200, r#"{"code":9499,"msg":"too many request"}"#),
+            None,
+            "bot",
+            NotChecked,
+            "try again",
+        ),
         (says(777), None, "bot", NotChecked, "unknown"),
         (json(404, "x"), None, "bot", Failed, "HTTP 404"),
         (json(502, "x"), None, "bot", NotChecked, "HTTP 502"),

@@ -75,7 +75,7 @@ async fn a_person_is_known_to_the_app_or_what_to_do() {
             "left",
         ),
         (code(99_992_351), Failed, "each app has its own"),
-        (code(99_992_361), Failed, "another app's"),
+        (code(99_992_361), Failed, "belongs to another app"),
         (code(41050), NotChecked, "版本管理与发布"),
         (code(99_991_672), NotChecked, "grant"),
     ] {

@@ -89,6 +89,20 @@ fn each_status_has_its_word_and_colour() {
     }
 }
 
+#[test]
+fn status_beyond_64_bits_is_shown_as_it_was() {
+    let big = "18446744073709551615";
+    let mut sample = sample::status_changed();
+    change(&mut sample).status = None;
+    change(&mut sample).odd_status = Some(big.to_owned());
+    for family in Family::ALL {
+        let audience = sample::audience(*family, Locale::En);
+        let payload = Templates::built_in().payload(&audience, Form::Full, &sample.subject());
+        let text = sent(&payload.unwrap()).to_string();
+        assert!(text.contains(big), "{family:?}: {text}");
+    }
+}
+
 /// Messages for people are about the first feedback, webhooks list all; a template's loops stay bounded.
 #[test]
 fn many_feedbacks_are_counted_for_people_listed_for_programs() {
@@ -132,6 +146,9 @@ fn what_is_no_status_has_no_colour() {
         assert_eq!(diagnostics, []);
         let found = check(&templates);
         assert_eq!(found.len(), 1, "{wrong}");
-        assert!(found[0].message.contains("is feedback.status"), "{found:?}");
+        assert!(
+            found[0].message.contains("must be feedback.status"),
+            "{found:?}"
+        );
     }
 }

@@ -9,7 +9,7 @@ fn rule(name: &str, rest: &str) -> String {
 }
 
 fn incidents(written: &str, feedback: Feedback) -> Vec<PlannedIncident> {
-    rules(written).plan(&event(feedback)).incidents
+    rules(written).plan(&event(feedback), AT).incidents
 }
 
 /// Returns the key of the only incident as `app=cli_1 fault=-`; empty if the report is not grouped.
@@ -111,7 +111,7 @@ fn each_key_has_the_value_of_the_report_in_written_order() {
 #[test]
 fn absent_value_is_none_and_long_value_is_cut() {
     let rest = r#"group_by = ["app", "fault", "source", "tenant", "tenant_key", "path"]"#;
-    let plan = rules(&rule("one", rest)).plan(&bare());
+    let plan = rules(&rule("one", rest)).plan(&bare(), AT);
     assert!(
         plan.incidents[0]
             .key
@@ -243,9 +243,9 @@ fn changes_of_status_and_notices_are_never_grouped() {
         operator: UserIds::default(),
         ..StatusChange::default()
     };
-    let plan = set.plan(&event_of(Content::Updated(change)));
+    let plan = set.plan(&event_of(Content::Updated(change)), AT);
     assert_eq!((plan.deliveries.len(), plan.incidents), (1, vec![]));
-    assert_eq!(set.plan(&event(feedback())).incidents.len(), 1);
+    assert_eq!(set.plan(&event(feedback()), AT).incidents.len(), 1);
 }
 
 #[test]

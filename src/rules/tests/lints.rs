@@ -50,6 +50,37 @@ fn rules_that_cannot_be_reached_or_match_are_warned_of() {
 }
 
 #[test]
+fn rule_that_counts_at_times_hides_only_rules_of_the_same_times() {
+    let none: &[&str] = &[];
+    let (night, day) = ("when = \"22:00-08:00\"", "when = \"08:00-22:00\"");
+    let (night_faults, grouped) = (
+        "when = \"22:00-08:00\"\nmatch.type = 1",
+        "continue = true\ngroup_by = [\"app\"]\nsend_to = \"product\"",
+    );
+    for (rests, wanted) in [
+        (vec![night, ""], none),
+        (vec!["", night], &["W101 rules[1]"]),
+        (vec![night, night_faults, ""], &["W101 rules[1]"]),
+        (vec![day, night_faults, ""], none),
+        (vec![night], &["W103 rules"]),
+        (vec![night, day], &["W103 rules"]),
+    ] {
+        assert_eq!(codes_of(&rests), wanted, "{rests:?}");
+    }
+    let rule =
+        |name: &str, when: &str| format!("[[rules]]\nname = \"{name}\"\n{grouped}\n{when}\n");
+    let rest = "[[rules]]\nname = \"rest\"\nsend_to = []\n";
+    for (one, other, warns) in [(night, day, false), (night, night, true), ("", night, true)] {
+        let found = complaints(&[rule("one", one), rule("other", other), rest.to_owned()].concat());
+        assert_eq!(
+            found.iter().any(|one| one.starts_with("W108")),
+            warns,
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
 fn rules_know_what_a_change_of_status_has() {
     let none: &[&str] = &[];
     let updated = "match.event = \"updated\"";
@@ -367,7 +398,7 @@ proptest! {
         }).collect();
         let (set, diagnostics) = build(&text);
         prop_assume!(diagnostics.iter().all(|one| one.level == Level::Warning));
-        let findings: Vec<_> = all_events().iter().map(|event| set.explain(event).1.rules).collect();
+        let findings: Vec<_> = all_events().iter().map(|event| set.explain(event, AT).1.rules).collect();
         for one in &diagnostics {
             let Some(index) = one.place.path.strip_prefix("rules[").and_then(|rest| rest.split(']').next()) else {
                 continue; // about all rules together

@@ -4,7 +4,7 @@ use super::*;
 
 fn takes(conditions: &str, feedback: Feedback) -> bool {
     let text = format!("[[rules]]\nname = \"one\"\nsend_to = []\n{conditions}\n");
-    rules(&text).plan(&event(feedback)).state == EventState::Routed
+    rules(&text).plan(&event(feedback), AT).state == EventState::Routed
 }
 
 #[test]

@@ -7,7 +7,7 @@ fn rule(name: &str, to: &str, rest: &str) -> String {
 }
 
 fn plan_of(rules_written: &[String]) -> Plan {
-    rules(&rules_written.concat()).plan(&event(feedback()))
+    rules(&rules_written.concat()).plan(&event(feedback()), AT)
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::*;
 
 fn plan_of(conditions: &str, event: &Event) -> (Plan, Trace) {
     let text = format!("[[rules]]\nname = \"one\"\nsend_to = []\n{conditions}\n");
-    rules(&text).explain(event)
+    rules(&text).explain(event, AT)
 }
 
 fn takes(conditions: &str) -> bool {

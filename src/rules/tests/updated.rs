@@ -19,7 +19,7 @@ fn the_keys_of_a_change_of_status_work_both_ways() {
         for (wanted, expected) in [(holds, true), (fails, false)] {
             let taken = |conditions: &str| {
                 let rule = "[[rules]]\nname = \"one\"\nsend_to = \"product\"\n";
-                let plan = rules(&format!("{rule}{conditions}\n")).plan(&updated());
+                let plan = rules(&format!("{rule}{conditions}\n")).plan(&updated(), AT);
                 assert_eq!(
                     plan.state == EventState::Routed,
                     !plan.deliveries.is_empty()
@@ -50,7 +50,7 @@ fn what_a_change_of_status_does_not_have_never_matches() {
             let text = format!(
                 "[[rules]]\nname = \"one\"\nsend_to = []\nmatch.event = [\"created\", \"updated\"]\n{place}.{key} = {value}\n"
             );
-            rules(&text).explain(&updated())
+            rules(&text).explain(&updated(), AT)
         };
         let (plan, trace) = rule("match");
         assert_eq!(plan.state, EventState::Noted, "{key}");
@@ -75,7 +75,7 @@ fn a_rule_takes_changes_of_status_only_where_it_says_so() {
             "\"created\"",
         ),
     ] {
-        let (plan, trace) = rules(&rule(rest)).explain(&updated());
+        let (plan, trace) = rules(&rule(rest)).explain(&updated(), AT);
         assert_eq!((plan.state, told(&plan)), (EventState::Noted, vec![]));
         let Finding::Failed(failed) = &trace.rules[0].finding else {
             panic!("{trace:?}");
@@ -86,21 +86,21 @@ fn a_rule_takes_changes_of_status_only_where_it_says_so() {
         );
     }
     let set = rules(&rule("match.event = \"updated\""));
-    assert_eq!(told(&set.plan(&updated())), [("product", "one")]);
-    assert_eq!(set.plan(&event(feedback())).state, EventState::Unrouted);
+    assert_eq!(told(&set.plan(&updated(), AT)), [("product", "one")]);
+    assert_eq!(set.plan(&event(feedback()), AT).state, EventState::Unrouted);
 }
 
 #[test]
 fn change_of_status_uses_status_template_or_is_noted() {
     let rule = "[[rules]]\nname = \"one\"\nsend_to = \"product\"\nmatch.event = \"updated\"\n";
-    let plan = rules(rule).plan(&updated());
+    let plan = rules(rule).plan(&updated(), AT);
     assert_eq!(plan.state, EventState::Routed);
     let spec = &plan.deliveries[0].spec;
     assert_eq!((spec.severity, &*spec.template), (Severity::Info, "status"));
 
     let more =
         "severity = \"critical\"\ntemplate = \"plain\"\nmention = \"sre\"\ncontinue = true\n";
-    let plan = rules(&format!("{rule}{more}")).plan(&updated());
+    let plan = rules(&format!("{rule}{more}")).plan(&updated(), AT);
     assert_eq!((plan.state, plan.deliveries.len()), (EventState::Noted, 1));
     let spec = &plan.deliveries[0].spec;
     assert_eq!(
@@ -148,7 +148,7 @@ fn updated_with_reports() -> Event {
 fn a_change_of_status_is_matched_by_what_its_report_says() {
     let taken = |conditions: &str| {
         let rule = "[[rules]]\nname = \"one\"\nsend_to = []\nmatch.event = \"updated\"\n";
-        let plan = rules(&format!("{rule}{conditions}\n")).plan(&updated_with_reports());
+        let plan = rules(&format!("{rule}{conditions}\n")).plan(&updated_with_reports(), AT);
         plan.state == EventState::Routed
     };
     let mut tried = 0;
@@ -178,6 +178,6 @@ fn a_change_of_status_is_matched_by_what_its_report_says() {
 fn change_of_status_ignores_template_of_its_report() {
     let set =
         rules("[[rules]]\nname = \"one\"\nsend_to = \"product\"\nmatch.event = \"updated\"\n");
-    let spec = &set.plan(&updated_with_reports()).deliveries[0].spec;
+    let spec = &set.plan(&updated_with_reports(), AT).deliveries[0].spec;
     assert_eq!((spec.severity, &*spec.template), (Severity::Info, "status"));
 }

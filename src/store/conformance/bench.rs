@@ -292,11 +292,11 @@ impl Bench {
     pub(in crate::store) async fn fall_back(&self, from: &str, to: &str, which: FallBack) -> u64 {
         let (from, to) = (from.into(), to.into());
         let mut sent = 0;
-        for severity in Severity::ALL.iter().copied() {
+        for rank in Rank::ALL.iter().copied() {
             for tried in [false, true] {
                 let start = Position::START;
                 let until = Timestamp::from_millis(i64::MAX);
-                let range = (severity, tried);
+                let range = (rank, tried);
                 let page = self.store().failover_page(&from, range, start, until);
                 let ids = page.await.unwrap().ids;
                 sent += self.store().fall_back(ids, &to, which).await.unwrap();

@@ -286,7 +286,7 @@ fn room(free: usize, overdue_only: bool) -> HostRoom {
 async fn host_with_many_images_does_not_delay_another() {
     let bench = Bench::new();
     for number in 0..20 {
-        // Another port is no other host.
+        // A host with another port is the same host.
         let host = format!("hangs.example.com:{}", 81 + number);
         accept_with_image_on(&bench, &format!("old-{number}"), &host, 1).await;
     }

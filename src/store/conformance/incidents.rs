@@ -256,6 +256,28 @@ async fn message_in_flight_is_edited_after_it_was_sent() {
 }
 
 #[tokio::test]
+async fn retried_message_is_edited_after_it_was_sent() {
+    let bench = Bench::new();
+    reports(&bench, 0..2, &terms(1)).await;
+    advance(&bench).await;
+    for lease in bench.lease("oncall", 9).await {
+        // The answer was lost. The platform may show the message as it was now.
+        let retry = Verdict::RetryAt {
+            due_at: bench.now() + 2 * EDIT_PACE_MIN,
+            form: Form::Full,
+        };
+        bench.record(&lease, bench.finished(&lease, retry)).await;
+    }
+    reports(&bench, 2..9, &terms(1)).await;
+    bench.run_for(EDIT_PACE_MIN);
+    advance(&bench).await;
+    bench.run_for(EDIT_PACE_MIN);
+    deliver_all(&bench, "oncall", true).await;
+    advance(&bench).await;
+    assert_eq!(news(&deliver_all(&bench, "oncall", true).await), [EDIT]);
+}
+
+#[tokio::test]
 async fn escalation_notifies_mentioned_people_and_further_destinations() {
     let bench = Bench::new();
     let step = |at, send_to: &[&str]| EscalationStep {

@@ -468,7 +468,7 @@ async fn event_of_several_old_names_is_sent_once_and_most_severe() {
         sent,
         [("both", Severity::Critical), ("one", Severity::Info)]
     );
-    // What was dead under one name is no reason to discard the other.
+    // A dead delivery under one name is no reason to discard the delivery under the other.
     let to = [("a", Severity::Info), ("b", Severity::Info)];
     bench.accept(bench.arrival("dead", &to)).await;
     let reason = "gone".into();

@@ -13,6 +13,7 @@ mod intake;
 mod late_summaries;
 mod leasing;
 mod messages;
+mod notices;
 mod retention;
 
 use std::time::Duration;

@@ -50,8 +50,8 @@ pub(in crate::store) fn action<'a>(
         Err(outcome) => return Action::Nothing(outcome),
     };
     let undo_until = acting.act.status().map(|_| now + UNDO_FOR);
-    // Undoing a change that the platform never got leaves nothing to write. It has the previous status,
-    // or never had that one either.
+    // Undoing a change that the platform never got leaves nothing to write: the platform still has the
+    // previous status, or never had it.
     let taken_back = known.filter(|known| undo_until.is_none() && known.state.local_only);
     let operator = acting.operator.as_ref();
     Action::Change {

@@ -1,5 +1,7 @@
 //! Stores an event once, however often it is pushed.
 
+use std::sync::Arc;
+
 use rusqlite::params;
 
 use super::engine::event_id_index;
@@ -8,15 +10,25 @@ use super::feedback_rows::Key;
 use super::feedback_status;
 use super::incidents::{self, Joined};
 use super::values::signed;
-use super::{Database, IfAbandoned, deliveries, messages};
+use super::{Database, IfAbandoned, deliveries, messages, orphans};
 use crate::model::*;
 use crate::net::host_of;
-use crate::store::{Accepted, Arrival, NewDelivery, StoreError, Topic, decide};
+use crate::store::{Accepted, Arrival, FormerNames, NewDelivery, StoreError, Topic, decide};
 
 impl Database {
     /// See [`crate::store::Store::accept`].
-    pub(in crate::store) async fn accept(&self, arrival: Arrival) -> Result<Accepted, StoreError> {
-        self.promise(move |tx| accept(tx, &arrival)).await
+    pub(in crate::store) async fn accept(
+        &self,
+        arrival: Arrival,
+        former: Arc<FormerNames>,
+    ) -> Result<Accepted, StoreError> {
+        self.promise(move |tx| {
+            if let Some(change) = &arrival.change {
+                orphans::rename_changed(tx, change, &former)?;
+            }
+            accept(tx, &arrival)
+        })
+        .await
     }
 
     /// See [`crate::store::Store::accept_notice`].

@@ -101,14 +101,14 @@ fn discard(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<AdminResult> {
 
 fn make_due(tx: &Tx<'_>, destination: &DestinationName) -> rusqlite::Result<u64> {
     let mut changed = 0;
-    for severity in Severity::ALL {
+    for rank in Rank::ALL {
         changed += tx
             .prepare_cached(
                 "UPDATE deliveries SET due_at = ?3
-                 WHERE destination = ?1 AND severity = ?2 AND tried = 1 AND state = 'pending'
+                 WHERE destination = ?1 AND rank = ?2 AND tried = 1 AND state = 'pending'
                    AND due_at > ?3",
             )?
-            .execute(params![destination, severity, tx.now])?;
+            .execute(params![destination, rank, tx.now])?;
     }
     if changed > 0 {
         tx.notify_destination(destination);

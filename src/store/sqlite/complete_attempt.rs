@@ -166,7 +166,7 @@ fn record(
     Ok(())
 }
 
-/// The most attempts that are read at a start: more than the platforms accept in a minute. Of a larger number
+/// The most attempts that are read at a start: more than the platforms accept in a minute. If there are more,
 /// only the latest count.
 const PACED_MAX: u32 = 50_000;
 

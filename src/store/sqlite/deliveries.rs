@@ -5,10 +5,10 @@ use rusqlite::params;
 use super::engine::tx::Tx;
 use super::values::SpecColumn;
 use crate::model::*;
-use crate::store::NewDelivery;
+use crate::store::{NOTICE, NewDelivery};
 
-/// Inserts a delivery. If `unsettled`, images of its event are not fetched yet, so it waits until its
-/// due time at the latest. Otherwise it is due now.
+/// Inserts a delivery. If `unsettled`, images of its event are still to be fetched, and the delivery waits
+/// for them, at most until its due time. Otherwise it is due now.
 pub(super) fn insert(
     tx: &Tx<'_>,
     event: EventSeq,
@@ -22,21 +22,24 @@ pub(super) fn insert(
         false => new.due_at.min(tx.now),
     };
     tx.prepare_cached(
-        "INSERT INTO deliveries (id, event_seq, destination, severity, trigger, state, form,
+        "INSERT INTO deliveries (id, event_seq, destination, rank, trigger, state, form,
                                  created_at, due_at, first_due_at, due_since, waits_for_images, spec)
-         VALUES (?1, ?2, ?3, ?4, ?5, 'pending', 'full', ?6, ?7, ?7, ?8, ?9, ?10)",
+         VALUES (?1, ?2, ?3, iif((SELECT type FROM events WHERE seq = ?2) = ?11, ?12, ?4), ?5,
+                 'pending', 'full', ?6, ?7, ?7, ?8, ?9, ?10)",
     )?
     .execute(params![
         id,
         event,
         new.destination,
-        new.spec.severity,
+        Rank::of(new.spec.severity),
         new.trigger,
         tx.now,
         due_at,
         tx.uptime.map(|now| now.after(due_at.since(tx.now))),
         waits,
         SpecColumn::of(&new.spec),
+        NOTICE,
+        Rank::Notice,
     ])?;
     tx.notify_destination(&new.destination);
     Ok(id)
@@ -50,7 +53,7 @@ pub(super) fn insert_merged(
     incident: IncidentId,
 ) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "INSERT INTO deliveries (id, event_seq, destination, severity, trigger, state, form,
+        "INSERT INTO deliveries (id, event_seq, destination, rank, trigger, state, form,
                                  created_at, due_at, first_due_at, incident_id, spec)
          VALUES (?1, ?2, ?3, ?4, ?5, 'merged', 'full', ?6, ?6, ?6, ?7, ?8)",
     )?
@@ -58,7 +61,7 @@ pub(super) fn insert_merged(
         tx.generators.delivery(tx.now),
         event,
         new.destination,
-        new.spec.severity,
+        Rank::of(new.spec.severity),
         new.trigger,
         tx.now,
         incident,

@@ -53,9 +53,9 @@ pub(super) fn request(tx: &Tx<'_>, message: DeliveryId) -> rusqlite::Result<()> 
 
 fn insert(tx: &Tx<'_>, message: DeliveryId) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "INSERT INTO deliveries (id, event_seq, destination, severity, trigger, state, form,
+        "INSERT INTO deliveries (id, event_seq, destination, rank, trigger, state, form,
                                  created_at, due_at, first_due_at, due_since, spec, edits)
-         SELECT ?2, event_seq, destination, severity, 'edit', 'pending', form, ?3, ?3, ?3, ?4, spec, id
+         SELECT ?2, event_seq, destination, rank, 'edit', 'pending', form, ?3, ?3, ?3, ?4, spec, id
          FROM deliveries WHERE id = ?1 RETURNING destination",
     )?
     .query_row(

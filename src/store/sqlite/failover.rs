@@ -15,7 +15,7 @@ impl Database {
     pub(in crate::store) async fn failover_page(
         &self,
         from: &DestinationName,
-        range: (Severity, bool),
+        range: (Rank, bool),
         after: Position,
         until: Timestamp,
     ) -> Result<FailoverPage, StoreError> {
@@ -55,10 +55,10 @@ impl Database {
 /// How many deliveries one command handles, so that other commands do not wait long.
 const PAGE: u32 = 256;
 
-/// Selects waiting deliveries of one severity, either tried or untried. Late images stay, because the
+/// Selects waiting deliveries of one rank, either tried or untried. Late images stay, because the
 /// fallback creates its own. Edits stay, because their message exists only here.
 pub(super) const WAITING: &str = "SELECT id, due_at FROM deliveries
-     WHERE destination = ?1 AND severity = ?2 AND tried = ?3 AND state = 'pending'
+     WHERE destination = ?1 AND rank = ?2 AND tried = ?3 AND state = 'pending'
        AND (due_at, id) > (?4, ?5) AND due_at <= ?6
        AND trigger <> 'late_images' AND trigger <> 'edit' AND rerouted = 0
      ORDER BY due_at, id LIMIT ?7";
@@ -66,7 +66,7 @@ pub(super) const WAITING: &str = "SELECT id, due_at FROM deliveries
 fn failover_page(
     conn: &Connection,
     from: &DestinationName,
-    (severity, tried): (Severity, bool),
+    (rank, tried): (Rank, bool),
     after: Position,
     until: Timestamp,
 ) -> rusqlite::Result<FailoverPage> {
@@ -74,7 +74,7 @@ fn failover_page(
     let found: Vec<(DeliveryId, Timestamp)> = conn
         .prepare_cached(WAITING)?
         .query_map(
-            params![from, severity, tried, after.due_at, after.id, until, PAGE],
+            params![from, rank, tried, after.due_at, after.id, until, PAGE],
             read,
         )?
         .collect::<rusqlite::Result<_>>()?;
@@ -98,7 +98,7 @@ struct Waiting {
 /// Returns the delivery if it still waits.
 fn waiting(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<Option<Waiting>> {
     tx.prepare_cached(
-        "SELECT event_seq, created_at, severity, spec, destination, rerouted FROM deliveries
+        "SELECT event_seq, created_at, rank, spec, destination, rerouted FROM deliveries
          WHERE id = ?1 AND state = 'pending'",
     )?
     .query_row([id], |row| {
@@ -107,7 +107,7 @@ fn waiting(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<Option<Waiting>> {
             event: row.get(0)?,
             created_at: row.get(1)?,
             destination: row.get(4)?,
-            spec: spec.into_spec(row.get(2)?),
+            spec: spec.into_spec(row.get::<_, Rank>(2)?.severity()),
             rerouted: row.get(5)?,
         })
     })
@@ -208,7 +208,7 @@ pub(super) const EXPIRED_TRIED: &str = "SELECT d.id, d.trigger, d.reason, e.type
 /// search; uptime decides.
 pub(super) const EXPIRED_UNTRIED: &str = "SELECT d.id, d.trigger, d.reason, e.type
      FROM deliveries d JOIN events e ON e.seq = d.event_seq
-     WHERE destination = ?1 AND severity = ?2 AND tried = 0 AND d.state = 'pending' AND due_at <= ?3
+     WHERE destination = ?1 AND rank = ?2 AND tried = 0 AND d.state = 'pending' AND due_at <= ?3
        AND due_since <= ?4
      ORDER BY due_at LIMIT ?5";
 
@@ -238,11 +238,11 @@ fn expire(
         .query_map(params![destination, cut, PAGE, uptime, failing_from], read)?
         .collect::<rusqlite::Result<_>>()?;
     if failing_from <= cut {
-        for severity in Severity::ALL {
+        for rank in Rank::ALL {
             let due_by = tx.now - retry_for;
             let more: Vec<_> = tx
                 .prepare_cached(EXPIRED_UNTRIED)?
-                .query_map(params![destination, severity, due_by, cut, PAGE], read)?
+                .query_map(params![destination, rank, due_by, cut, PAGE], read)?
                 .collect::<rusqlite::Result<_>>()?;
             found.extend(more);
         }

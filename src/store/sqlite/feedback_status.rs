@@ -140,7 +140,7 @@ pub(super) fn apply_incident_action(tx: &Tx<'_>, acting: &ApplyAction) -> rusqli
 }
 
 /// Reads what is stored about a feedback that the platform reports.
-fn facts(conn: &Connection, key: &Key) -> rusqlite::Result<Facts> {
+pub(super) fn facts(conn: &Connection, key: &Key) -> rusqlite::Result<Facts> {
     let Some(known) = read(conn, key)? else {
         return Ok(Facts {
             event: event_of(conn, key)?,

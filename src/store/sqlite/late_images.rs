@@ -39,7 +39,7 @@ fn kept_mask(conn: &Connection, event: EventSeq) -> rusqlite::Result<u32> {
 /// Returns the event's deliveries other than edits, in the order of creation.
 fn sent(conn: &Connection, event: EventSeq) -> rusqlite::Result<Vec<Sent>> {
     conn.prepare_cached(
-        "SELECT destination, state, shown, spec, severity FROM deliveries
+        "SELECT destination, state, shown, spec, rank FROM deliveries
          WHERE event_seq = ?1 AND trigger <> 'edit' ORDER BY id",
     )?
     .query_map([event], |row| {
@@ -51,7 +51,7 @@ fn sent(conn: &Connection, event: EventSeq) -> rusqlite::Result<Vec<Sent>> {
             spec: match state == DeliveryState::Delivered {
                 true => {
                     let spec: SpecColumn = row.get("spec")?;
-                    Some(spec.into_spec(row.get("severity")?))
+                    Some(spec.into_spec(row.get::<_, Rank>("rank")?.severity()))
                 }
                 false => None,
             },

@@ -80,7 +80,7 @@ const DUE_TIMES: DueTimes = DueTimes {
 
 /// One part of the waiting deliveries, found by one index range.
 struct Range {
-    severity: Severity,
+    rank: Rank,
     tried: bool,
     /// They select due deliveries, by [`DueTimes::bounds`].
     due: [&'static str; 2],
@@ -89,13 +89,13 @@ struct Range {
 }
 
 macro_rules! range {
-    ($severity:ident, $key:literal, $tried_flag:literal, $tried:literal, $order:literal) => {
+    ($rank:ident, $key:literal, $tried_flag:literal, $tried:literal, $order:literal) => {
         Range {
-            severity: Severity::$severity,
+            rank: Rank::$rank,
             tried: $tried_flag,
             due: [
                 concat!(
-                    "SELECT id FROM deliveries WHERE destination = ?1 AND severity = '",
+                    "SELECT id FROM deliveries WHERE destination = ?1 AND rank = '",
                     $key,
                     "' AND tried = ",
                     $tried,
@@ -104,7 +104,7 @@ macro_rules! range {
                     " LIMIT ?3"
                 ),
                 concat!(
-                    "SELECT id FROM deliveries WHERE destination = ?1 AND severity = '",
+                    "SELECT id FROM deliveries WHERE destination = ?1 AND rank = '",
                     $key,
                     "' AND tried = ",
                     $tried,
@@ -114,7 +114,7 @@ macro_rules! range {
                 ),
             ],
             first: concat!(
-                "SELECT id FROM deliveries WHERE destination = ?1 AND severity = '",
+                "SELECT id FROM deliveries WHERE destination = ?1 AND rank = '",
                 $key,
                 "' AND tried = ",
                 $tried,
@@ -124,15 +124,17 @@ macro_rules! range {
     };
 }
 
-/// The order of leasing. Within a severity, untried messages come before failed ones. The newest
-/// critical message comes first, because it shows the current situation.
-const RANGES: [Range; 6] = [
+/// The order of leasing. Within a rank, untried messages come before failed ones. The newest critical
+/// message comes first, because it shows the current situation.
+const RANGES: [Range; 8] = [
     range!(Critical, "critical", false, "0", "due_at DESC, id DESC"),
     range!(Critical, "critical", true, "1", "due_at DESC, id DESC"),
     range!(Warning, "warning", false, "0", "due_at, id"),
     range!(Warning, "warning", true, "1", "due_at, id"),
     range!(Info, "info", false, "0", "due_at, id"),
     range!(Info, "info", true, "1", "due_at, id"),
+    range!(Notice, "notice", false, "0", "due_at, id"),
+    range!(Notice, "notice", true, "1", "due_at, id"),
 ];
 
 fn lease_due(
@@ -234,15 +236,18 @@ fn due_ids(
 
 /// Returns the delivery that probes the destination. It prefers an untried one, else the one whose retry
 /// is due first, even if that is later. Each turn begins at another severity, so that messages that
-/// always fail do not block the probe.
+/// always fail do not block the probe. A notice is the probe only if no report waits.
 fn probe_id(
     tx: &Tx<'_>,
     destination: &DestinationName,
     turn: usize,
     due_only: bool,
 ) -> rusqlite::Result<Option<DeliveryId>> {
-    for tried in [false, true] {
-        let ranges: Vec<&Range> = RANGES.iter().filter(|range| range.tried == tried).collect();
+    for (notice, tried) in [(false, false), (false, true), (true, false), (true, true)] {
+        let ranges: Vec<&Range> = RANGES
+            .iter()
+            .filter(|range| (range.rank == Rank::Notice, range.tried) == (notice, tried))
+            .collect();
         for step in 0..ranges.len() {
             let Some(range) = ranges.get((turn + step) % ranges.len()) else {
                 continue;
@@ -390,9 +395,9 @@ fn next_due_at(
     let mut next: Option<Timestamp> = None;
     for range in &RANGES {
         let rows = format!(
-            "FROM deliveries WHERE destination = ?1 AND severity = '{}' AND tried = {}
+            "FROM deliveries WHERE destination = ?1 AND rank = '{}' AND tried = {}
                AND state = 'pending'",
-            range.severity.key(),
+            range.rank.key(),
             u8::from(range.tried),
         );
         let due_at = DUE_TIMES.next(conn, &rows, [destination], now)?;

@@ -5,10 +5,11 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension, params};
 
 use super::engine::tx::Tx;
-use super::{Database, IfAbandoned, failover};
+use super::feedback_rows::Key;
+use super::{Database, IfAbandoned, failover, feedback_status};
 use crate::model::*;
 use crate::store::decide::failover as decide;
-use crate::store::{Orphaned, Renamed, StoreError, TWICE};
+use crate::store::{FormerNames, Orphaned, Renamed, StoreError, TWICE};
 
 impl Database {
     /// See [`crate::store::Store::settle_orphans`].
@@ -92,6 +93,35 @@ fn rename_sent(
     Ok(end
         .filter(|(_, created_at)| *created_at >= oldest)
         .map(|(id, _)| id))
+}
+
+pub(super) const MOVE_DELIVERED_OF: &str = "UPDATE deliveries SET destination = ?2
+     WHERE event_seq = ?3 AND destination = ?1 AND state = 'delivered'";
+
+pub(super) const MOVE_MESSAGES_OF: &str =
+    "UPDATE messages SET destination = ?2 WHERE event_seq = ?3 AND destination = ?1";
+
+/// Renames the destinations of the messages about feedback that changed. [`rename_sent`] may not have reached
+/// them yet, and a destination that shows the change by an edit would also get a new message.
+pub(super) fn rename_changed(
+    tx: &Tx<'_>,
+    change: &FeedbackChange,
+    former: &FormerNames,
+) -> rusqlite::Result<()> {
+    if former.is_empty() {
+        return Ok(());
+    }
+    for key in Key::all_of(change) {
+        let Some(event) = feedback_status::facts(tx, &key)?.event else {
+            continue;
+        };
+        for (old, new) in former {
+            for sql in [MOVE_DELIVERED_OF, MOVE_MESSAGES_OF] {
+                tx.prepare_cached(sql)?.execute(params![old, new, event])?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn settle_orphans(
@@ -206,16 +236,16 @@ fn end_all(
     Ok(())
 }
 
-/// Selects waiting deliveries of one severity, untried or tried, whose event has a delivery of the new name.
+/// Selects waiting deliveries of one rank, untried or tried, whose event has a delivery of the new name.
 pub(super) const PERHAPS_TWICE: &str =
     "SELECT id, event_seq, trigger, created_at FROM deliveries AS d
-     WHERE destination = ?1 AND severity = ?3 AND tried = ?4 AND state = 'pending'
+     WHERE destination = ?1 AND rank = ?3 AND tried = ?4 AND state = 'pending'
        AND EXISTS (SELECT 1 FROM deliveries h
                    WHERE h.event_seq = d.event_seq AND h.destination = ?2)";
 
-/// Moves deliveries of one severity, untried or tried.
+/// Moves deliveries of one rank, untried or tried.
 pub(super) const MOVE_WAITING: &str = "UPDATE deliveries SET destination = ?2, due_since = ?3
-     WHERE destination = ?1 AND severity = ?4 AND tried = ?5 AND state = 'pending'";
+     WHERE destination = ?1 AND rank = ?4 AND tried = ?5 AND state = 'pending'";
 
 /// Moves deliveries in flight, so that their retries are not delayed.
 pub(super) const MOVE_LEASED: &str = "UPDATE deliveries SET destination = ?2, due_since = ?3
@@ -233,12 +263,12 @@ fn rename_destination(
         let mut leased = tx.prepare_cached(MOVE_LEASED)?;
         moved += leased.execute(params![old, new, tx.uptime])?;
     }
-    for severity in Severity::ALL.iter().copied().rev() {
+    for rank in Rank::ALL.iter().copied().rev() {
         for (old, tried) in old.iter().flat_map(|old| [(old, false), (old, true)]) {
-            let discarded = discard_twice(tx, old, new, (severity, tried))?;
+            let discarded = discard_twice(tx, old, new, (rank, tried))?;
             renamed.discarded.extend(discarded);
             let mut waiting = tx.prepare_cached(MOVE_WAITING)?;
-            moved += waiting.execute(params![old, new, tx.uptime, severity, tried])?;
+            moved += waiting.execute(params![old, new, tx.uptime, rank, tried])?;
         }
     }
     for old in old {
@@ -256,11 +286,11 @@ fn discard_twice(
     tx: &Tx<'_>,
     old: &DestinationName,
     new: &DestinationName,
-    (severity, tried): (Severity, bool),
+    (rank, tried): (Rank, bool),
 ) -> rusqlite::Result<Vec<DeliveryId>> {
     let found: Vec<(DeliveryId, EventSeq, Trigger, Timestamp)> = tx
         .prepare_cached(PERHAPS_TWICE)?
-        .query_map(params![old, new, severity, tried], |row| {
+        .query_map(params![old, new, rank, tried], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })?
         .collect::<rusqlite::Result<_>>()?;

@@ -148,7 +148,7 @@ struct DeliverySummary {
 
 fn deliveries_in_short(conn: &Connection, event: EventSeq) -> rusqlite::Result<DeliverySummary> {
     let mut deliveries = conn.prepare_cached(
-        "SELECT state, severity, spec FROM deliveries WHERE event_seq = ?1 ORDER BY id",
+        "SELECT state, rank, spec FROM deliveries WHERE event_seq = ?1 ORDER BY id",
     )?;
     let mut rows = deliveries.query([event])?;
     let mut states: Vec<DeliveryState> = Vec::new();
@@ -156,7 +156,7 @@ fn deliveries_in_short(conn: &Connection, event: EventSeq) -> rusqlite::Result<D
     while let Some(row) = rows.next()? {
         states.push(row.get(0)?);
         let spec: SpecColumn = row.get(2)?;
-        let spec = spec.into_spec(row.get(1)?);
+        let spec = spec.into_spec(row.get::<_, Rank>(1)?.severity());
         match rules.iter_mut().find(|(rule, _)| *rule == spec.rule) {
             Some((_, severity)) => *severity = spec.severity.max(*severity),
             None => rules.push((spec.rule, spec.severity)),

@@ -28,7 +28,7 @@ impl Database {
 /// The columns of a delivery `d` with its event `e`, as read by [`delivery`].
 macro_rules! delivery_columns {
     () => {
-        "d.id, d.event_seq, e.id AS event_id, d.destination, d.spec, d.severity, d.trigger, d.state,
+        "d.id, d.event_seq, e.id AS event_id, d.destination, d.spec, d.rank, d.trigger, d.state,
          d.form, d.attempts, d.created_at, d.due_at, d.first_due_at, d.reason, d.failures, d.unanswered,
          d.failed_at, d.due_since, d.incident_id"
     };
@@ -59,7 +59,7 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         event: row.get(1)?,
         event_id: row.get(2)?,
         destination: row.get(3)?,
-        spec: spec.into_spec(row.get(5)?),
+        spec: spec.into_spec(row.get::<_, Rank>(5)?.severity()),
         trigger: row.get(6)?,
         state: row.get(7)?,
         form: row.get(8)?,

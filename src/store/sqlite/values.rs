@@ -91,6 +91,7 @@ keyed!(
     ImageFormat, "format of an image";
     Form, "form";
     OutcomeKind, "outcome";
+    Rank, "rank";
     Severity, "severity";
     StatusJobState, "state of a status outbox entry";
     ChangeSource, "source of a change";

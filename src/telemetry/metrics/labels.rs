@@ -60,7 +60,7 @@ labels! {
     State { state }
     /// The reason for a message of an incident.
     News { news }
-    /// A kind of trouble.
+    /// The kind of an operator notice.
     Kind { kind }
     /// A click: the platform, the button and the result.
     Click { through, act, result }

@@ -31,7 +31,7 @@ pub trait InternalEvent {
 /// A gauge in seconds with fractions.
 type Seconds = Gauge<f64, AtomicU64>;
 
-/// What holds a destination's deliveries back.
+/// The reasons that delay a destination's deliveries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GateStands {
     /// Whether the destination's breaker is open.
@@ -206,7 +206,8 @@ impl Metrics {
         self.register("events", help, self.events.clone());
         let help = "Events received again and acknowledged again";
         self.register("repeats", help, self.repeats.clone());
-        let help = "Events older than ids are kept; acknowledged and ignored";
+        let help =
+            "Pushed events that are older than the stored event ids; acknowledged and ignored";
         self.register("events_too_old", help, self.too_old.clone());
         let help = "Refused requests to the intake, and events that could not be stored";
         self.register("refused", help, self.refused.clone());
@@ -258,7 +259,7 @@ impl Metrics {
         self.register("breaker_open", help, self.breaker_open.clone());
         let help = "1 while the destination is stopped until an operator acts";
         self.register("destination_stopped", help, self.stopped.clone());
-        let help = "Rest of the pause that the destination asked for";
+        let help = "Remaining time of the pause that the destination asked for";
         self.register_seconds("destination_pause", help, self.pause.clone());
     }
 
@@ -272,7 +273,7 @@ impl Metrics {
         let help = "Time left to fetch the image with the nearest deadline; NaN: none waits";
         self.register_seconds("image_deadline_nearest", help, self.image_deadline.clone());
         let (help, bytes) = (
-            "Size of all stored images, updated every ten minutes at the latest",
+            "Size of all stored images, updated at least every ten minutes",
             self.image_bytes.clone(),
         );
         self.registry
@@ -282,7 +283,7 @@ impl Metrics {
     fn register_backfill(&mut self) {
         let help = "Comparisons with the platform's list of feedback, by result";
         self.register("backfills", help, self.backfills.clone());
-        let help = "Reports that were added from the list, having never come as events";
+        let help = "Reports that were added from the list because they never came as events";
         self.register("backfill_taken", help, self.backfill_taken.clone());
         let help = "Reports in the last list, by whether they came as events";
         self.register("backfill_listed", help, self.backfill_listed.clone());
@@ -370,7 +371,7 @@ impl Metrics {
         }
     }
 
-    /// Sets what holds a destination's deliveries back.
+    /// Sets the reasons that delay a destination's deliveries.
     pub fn set_gate(&self, destination: &DestinationName, stands: GateStands) {
         let destination = destination.to_string();
         let labels = Destination { destination };

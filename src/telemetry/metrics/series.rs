@@ -27,7 +27,7 @@ pub struct Names {
     pub destinations: BTreeSet<DestinationName>,
 }
 
-/// The change of a series.
+/// Whether series are created or removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
     /// Creates the series; an existing one stays unchanged.

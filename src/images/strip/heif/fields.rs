@@ -8,7 +8,8 @@ const PARAMETER_SETS: std::ops::RangeInclusive<u8> = 32..=34;
 const HEVC_BYTES: usize = 22;
 /// The fixed part of an AV1 configuration.
 const AV1_BYTES: usize = 4;
-/// AV1: the header of a sequence header with a size, without its reserved bit; and the bits compared.
+/// AV1: the header byte of a sequence header that states its size, and the mask of the bits that are
+/// compared. The mask leaves out the reserved bit.
 const SEQUENCE_HEADER: (u8, u8) = (0x0a, 0xfe);
 /// AV1: the header of padding with a size.
 const PADDING: u8 = 0x7a;
@@ -38,7 +39,8 @@ pub(super) fn has_version(kind: [u8; 4]) -> bool {
     matches!(&kind, b"ispe" | b"pixi" | b"ndwt" | b"auxC")
 }
 
-/// Flags announce three primaries of two numbers each, and three brightnesses.
+/// Returns the number of bytes of a colour volume. Its flags say whether it has three primaries of
+/// two numbers each, and which of three brightness values.
 fn colour_volume(flags: u8) -> usize {
     let primaries = usize::from(flags & 0x20 != 0) * 6;
     let brightnesses = (flags & 0x1c).count_ones() as usize;
@@ -60,7 +62,7 @@ pub(super) fn hevc(content: &[u8]) -> Option<Vec<u8>> {
         }
         if PARAMETER_SETS.contains(&(head & 0x3f)) {
             let bytes = units.len() - reader.rest().len();
-            // The bit between says nothing.
+            // Clears the reserved bit.
             kept.push(head & 0xbf);
             kept.extend(units.get(..bytes)?);
             *kept.get_mut(HEVC_BYTES)? += 1;

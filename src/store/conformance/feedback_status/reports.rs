@@ -128,6 +128,33 @@ async fn echo_of_own_request_causes_no_edit_or_message() {
 }
 
 #[tokio::test]
+async fn echo_before_sent_messages_are_renamed_causes_no_message() {
+    let bench = Bench::new();
+    let seq = accept_and_deliver(&bench).await;
+    let (old, new): (DestinationName, DestinationName) = ("oncall".into(), "duty".into());
+    let former = [(old.clone(), new.clone())].into();
+    bench.store().set_former_names(former);
+    click(&bench, seq, TriageAction::Claim).await;
+    let job = lease_status(&bench).await;
+    finish_status(&bench, &job, StatusVerdict::Done).await;
+    let echo = Arrival {
+        deliveries: vec![bench.delivery("duty", Severity::Info)],
+        ..change(&bench, "u1", FeedbackStatus::PROCESSING, 1)
+    };
+    bench.accept(echo).await;
+    let old = [old];
+    let renamed = bench.store().rename_destination(&old, &new).await;
+    assert_eq!(renamed.unwrap().moved, 1);
+    bench.store().rename_sent(&old, &new).await.unwrap();
+    let edit = bench.lease_one("duty").await.item;
+    assert_eq!(edit.delivery.trigger, Trigger::Edit);
+    assert_eq!(
+        edit.message.as_ref().map(MessageHandle::as_str),
+        Some("om_1")
+    );
+}
+
+#[tokio::test]
 async fn late_echo_of_undone_status_is_ignored() {
     let bench = Bench::new();
     let seq = accept_and_deliver(&bench).await;

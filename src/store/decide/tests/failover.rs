@@ -9,7 +9,7 @@ use super::super::failover::{
 use super::*;
 use crate::store::FallBack;
 
-/// A message that was created this many seconds from now.
+/// Returns a message that was created this many seconds from now.
 fn sibling(destination: &str, trigger: Trigger, state: DeliveryState, seconds: i64) -> Sibling {
     Sibling {
         destination: destination.into(),

@@ -13,7 +13,7 @@ const PROCESSING: FeedbackStatus = FeedbackStatus::PROCESSING;
 const PROCESSED: FeedbackStatus = FeedbackStatus::PROCESSED;
 const CLOSED: FeedbackStatus = FeedbackStatus::CLOSED;
 
-/// A status that was set a minute ago.
+/// Returns a status that was set a minute ago.
 fn known(status: FeedbackStatus, through: ChangeSource) -> Known {
     Known {
         state: FeedbackState {

@@ -137,7 +137,8 @@ impl LogKeeper {
             .is_some_and(|mover| !mover.is_finished())
     }
 
-    /// The mover opens the file by its path, so the path must still lead to the same file.
+    /// Starts the thread that moves the log. It opens the file by its path, so the path must still
+    /// lead to the same file.
     fn begin_to_move(&mut self) {
         if self.watch.check().is_ok() {
             let (path, watch) = (self.path.clone(), Arc::clone(&self.watch));

@@ -58,8 +58,8 @@ pub(in crate::store::sqlite) fn sync_apart(
     File::open(log).map_err(|error| refusal(format!("failed to open its log: {error}")))
 }
 
-/// Enables the release of free pages. SQLite rewrites the setting even if it is already set. A store
-/// found damaged must stay unchanged, so check first.
+/// Enables the release of free pages. Call it only after the store was checked: SQLite rewrites the setting
+/// even if it is already set, and a damaged store must stay unchanged.
 fn give_pages_back(conn: &Connection) -> rusqlite::Result<()> {
     const INCREMENTAL: i64 = 2;
     let mode: i64 = conn.pragma_query_value(None, "auto_vacuum", |row| row.get(0))?;

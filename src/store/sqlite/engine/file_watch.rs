@@ -188,7 +188,7 @@ impl FileWatch {
             },
         ];
         let mut held = self.log();
-        // An index that other connections still use stays open. Another one means that they are gone.
+        // While connections use an index, it stays open. A different index means that they have closed.
         if held.index.as_ref().is_none_or(|(_, id)| *id != index_id) {
             held.index = Some((LogIndex::open(&index)?, index_id));
             held.seen = None;
@@ -237,8 +237,9 @@ impl FileWatch {
         self.check_overwritten(&log)
     }
 
-    /// Checks that neither database nor log was emptied or overwritten. Otherwise moving the log would
-    /// damage the database further. Files that were moved away are still the right ones.
+    /// Checks that neither the database nor the log was emptied or overwritten. A checkpoint would then
+    /// damage the database further. Files that were moved away pass, because this process still has them
+    /// open.
     pub(in crate::store::sqlite) fn check_contents(&self) -> Result<(), StoreError> {
         let mut log = self.log();
         // Only a database at its path can be compared.

@@ -37,8 +37,8 @@ pub(in crate::store::sqlite) fn inspect(conn: &Connection) -> rusqlite::Result<F
     })
 }
 
-/// Returns the name of a table or index that is missing, or is not as the steps up to `version` make it. Only
-/// unreleased programs wrote such stores.
+/// Returns the name of a table or index that is missing, or differs from the one that the steps up to
+/// `version` create. Only unreleased programs wrote such stores.
 pub(in crate::store::sqlite) fn difference(
     conn: &Connection,
     version: i64,

@@ -1,13 +1,13 @@
--- The store, version 1. Times are milliseconds since 1970. What a state allows is said here a second
--- time, by CHECKs, so that a wrong statement fails instead of leaving a row that nobody looks at. Written
--- with OR: of an IN with more than two words SQLite makes a table, anew for each statement.
+-- The store, version 1. Times are milliseconds since 1970. CHECKs repeat the rules of each state, so that a
+-- wrong statement fails instead of leaving a row that no query finds. They use OR, because SQLite builds a
+-- table for an IN with more than two values, again for each statement.
 
 CREATE TABLE meta (
     name  TEXT NOT NULL PRIMARY KEY,
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Narrow and kept for long: by these rows repeats are known. A person's words stand in `bodies`.
+-- Small rows that are kept for long, because repeats are detected by them. Text of people is in `bodies`.
 CREATE TABLE events (
     seq          INTEGER PRIMARY KEY,
     id           TEXT    NOT NULL,
@@ -19,22 +19,22 @@ CREATE TABLE events (
     state        TEXT    NOT NULL
         CHECK (state = 'routed' OR state = 'unrouted' OR state = 'noted' OR state = 'ignored'
            OR state = 'unreadable'),
-    -- Whose event it is: a hash of each of the reporter's ids, one after the other. That somebody's words
-    -- are erased is rare, and may go through all events.
+    -- The hashes of the reporter's ids, one after the other, so that `erase --user` finds the event. Erasing is
+    -- rare, so it may scan all events.
     users        BLOB,
     CHECK ((feedback_id IS NULL) = (feedback_app IS NULL))
 ) STRICT;
--- By the receiving app too: what one app is told must not hide what another is.
+-- Includes the receiving app: an event of one app must not hide a report of another.
 CREATE UNIQUE INDEX events_by_feedback ON events (feedback_id, feedback_app, via)
     WHERE feedback_id IS NOT NULL;
 CREATE INDEX events_by_via ON events (via, seq);
--- Nearly all events are routed. Written with OR, for SQLite sees that `state = 'noted'` implies this, and
--- not that it implies `state <> 'routed'` or an IN.
+-- Excludes routed events, which are nearly all. Written with OR, because SQLite detects that `state = 'noted'`
+-- implies this condition, but not that it implies `state <> 'routed'` or an IN.
 CREATE INDEX events_by_state ON events (state, seq)
     WHERE state = 'unrouted' OR state = 'noted' OR state = 'ignored' OR state = 'unreadable';
 CREATE INDEX events_by_time ON events (received_at);
 
--- Ids of events, all but the newest (see event_id_index.rs). `key` stands for an id: a part of a hash.
+-- The ids of all events except the newest (see event_id_index.rs). `key` is a part of the id's hash.
 CREATE TABLE event_ids (
     key       INTEGER NOT NULL,
     event_seq INTEGER NOT NULL,
@@ -50,8 +50,9 @@ CREATE TABLE deliveries (
     id               INTEGER PRIMARY KEY,
     event_seq        INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
     destination      TEXT    NOT NULL,
-    severity         TEXT    NOT NULL
-        CHECK (severity = 'critical' OR severity = 'warning' OR severity = 'info'),
+    -- The severity of a report; an operator notice is below all reports.
+    rank             TEXT    NOT NULL
+        CHECK (rank = 'critical' OR rank = 'warning' OR rank = 'info' OR rank = 'notice'),
     trigger          TEXT    NOT NULL
         CHECK (trigger = 'event' OR trigger = 'late_images' OR trigger = 'edit' OR trigger = 'fallback'
            OR trigger = 'replay' OR trigger = 'test' OR trigger = 'incident'),
@@ -62,18 +63,18 @@ CREATE TABLE deliveries (
         CHECK (form = 'full' OR form = 'no_images' OR form = 'post' OR form = 'text'),
     attempts         INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     failures         INTEGER NOT NULL DEFAULT 0,  -- attempts that count for the backoff
-    unanswered       INTEGER NOT NULL DEFAULT 0,  -- those of them whose answer was lost
-    tried            INTEGER NOT NULL DEFAULT 0 CHECK (tried = 0 OR tried = 1),  -- whether one has failed
+    unanswered       INTEGER NOT NULL DEFAULT 0,  -- failures whose answer was lost
+    tried            INTEGER NOT NULL DEFAULT 0 CHECK (tried = 0 OR tried = 1),  -- whether an attempt has failed
     failed_at        INTEGER,                     -- uptime (see uptime.rs) of the last failure
     created_at       INTEGER NOT NULL,
     due_at           INTEGER NOT NULL,
     first_due_at     INTEGER NOT NULL,
-    rerouted         INTEGER NOT NULL DEFAULT 0 CHECK (rerouted = 0 OR rerouted = 1),  -- its fallback has it
+    rerouted         INTEGER NOT NULL DEFAULT 0 CHECK (rerouted = 0 OR rerouted = 1),  -- whether the fallback has it
     due_since        INTEGER,                     -- uptime from which retry_for counts; NULL: a command made it due
     waits_for_images INTEGER NOT NULL DEFAULT 0 CHECK (waits_for_images IN (0, 1)),
     lease_token      INTEGER,
     lease_until      INTEGER,
-    shown            INTEGER NOT NULL DEFAULT 0,  -- one bit for each picture
+    shown            INTEGER NOT NULL DEFAULT 0,  -- one bit for each image that was shown
     spec            TEXT    NOT NULL,            -- rule, template, mentions, labels, wait
     reason           TEXT,
     edits            INTEGER,                     -- the delivery whose message an edit changes
@@ -87,17 +88,17 @@ CREATE TABLE deliveries (
     CHECK ((state = 'sending') = (lease_until IS NOT NULL)),
     CHECK (waits_for_images = 0 OR state = 'pending')
 ) STRICT;
-CREATE INDEX deliveries_due ON deliveries (destination, severity, tried, due_at) WHERE state = 'pending';
+CREATE INDEX deliveries_due ON deliveries (destination, rank, tried, due_at) WHERE state = 'pending';
 CREATE INDEX deliveries_tried ON deliveries (destination, due_since) WHERE state = 'pending' AND tried = 1;
 CREATE INDEX deliveries_leased ON deliveries (destination, lease_until) WHERE state = 'sending';
 CREATE INDEX deliveries_ended ON deliveries (state, destination, id)
     WHERE state = 'dead' OR state = 'discarded' OR state = 'unconfirmed';
 CREATE INDEX deliveries_by_event ON deliveries (event_seq, destination);
--- One message has one open edit at most, so that no two are in flight for it.
+-- A message has at most one open edit, so that two edits of it are never in flight together.
 CREATE UNIQUE INDEX deliveries_editing ON deliveries (edits)
     WHERE edits IS NOT NULL AND (state = 'pending' OR state = 'sending');
 
--- What platforms call the messages they took, where they can be answered and changed later.
+-- The platforms' ids of sent messages that can be replied to and edited later.
 CREATE TABLE messages (
     delivery_id INTEGER PRIMARY KEY REFERENCES deliveries (id) ON DELETE CASCADE,
     event_seq   INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
@@ -107,7 +108,7 @@ CREATE TABLE messages (
 ) STRICT;
 CREATE INDEX messages_by_event ON messages (event_seq, destination, delivery_id);
 
--- Late reports that a destination hears of in a summary: in which one, once there is one.
+-- Late reports that a destination gets in a summary. `summary_seq` is NULL until the summary exists.
 CREATE TABLE late (
     event_seq   INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
     destination TEXT    NOT NULL,
@@ -204,7 +205,7 @@ CREATE TABLE incident_destinations (
     PRIMARY KEY (incident_id, destination)
 ) STRICT, WITHOUT ROWID;
 
--- The rendering that is repeated, while there may be something to repeat.
+-- Renderings that retries repeat.
 CREATE TABLE payloads (
     delivery_id INTEGER PRIMARY KEY REFERENCES deliveries (id) ON DELETE CASCADE,
     form        TEXT NOT NULL,
@@ -227,12 +228,12 @@ CREATE TABLE attempts (
     paced       INTEGER NOT NULL DEFAULT 0 CHECK (paced = 0 OR paced = 1),  -- whether a rate limit counts it
     PRIMARY KEY (delivery_id, number)
 ) STRICT, WITHOUT ROWID;
--- Of these only: they are few a second, and destinations without a rate limit are fast.
+-- Only for attempts that a rate limit counts. They are few a second; destinations without a limit are fast.
 CREATE INDEX attempts_paced ON attempts (started_at) WHERE paced = 1;
 
 -- A pending job is ready for its first attempt (`stage` 0) or another one (1), or waits until `due_at` (2): for
--- its next attempt, or for the end of its lease. `attempts` counts leases. `leases_lost` counts those in a row
--- that nobody closed.
+-- its next attempt, or for the end of its lease. `attempts` counts leases. `leases_lost` counts consecutive leases
+-- that expired without a result.
 CREATE TABLE image_jobs (
     event_seq   INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
     ordinal     INTEGER NOT NULL CHECK (ordinal BETWEEN 0 AND 31),
@@ -246,7 +247,7 @@ CREATE TABLE image_jobs (
     deadline_at INTEGER NOT NULL,
     lease_token INTEGER,
     leases_lost INTEGER NOT NULL DEFAULT 0,
-    refused     INTEGER NOT NULL DEFAULT 0 CHECK (refused BETWEEN 0 AND 1),  -- not allowed: nothing waits for it
+    refused     INTEGER NOT NULL DEFAULT 0 CHECK (refused BETWEEN 0 AND 1),  -- its host is not allowed, so no message waits for it
     image_id    TEXT,
     reason      TEXT,
     PRIMARY KEY (event_seq, ordinal),
@@ -278,14 +279,14 @@ CREATE TABLE image_keys (
     PRIMARY KEY (image_id, app_id)
 ) STRICT, WITHOUT ROWID;
 
--- How each feedback stands: there is a row from the first change on. `event_seq` is the event that
--- brought the feedback; NULL while only changes of it have come.
+-- The status of each feedback since its first change. `event_seq` is the event that created the feedback; NULL if
+-- only changes of it have arrived.
 CREATE TABLE feedback_states (
     feedback_app TEXT    NOT NULL,
     feedback_id  TEXT    NOT NULL,
     event_seq    INTEGER REFERENCES events (seq) ON DELETE CASCADE,
     status       INTEGER NOT NULL,
-    previous     INTEGER NOT NULL,                -- where undoing leads
+    previous     INTEGER NOT NULL,                -- the status that an undo restores
     previous_here_only INTEGER NOT NULL DEFAULT 0 CHECK (previous_here_only IN (0, 1)),
     changed_at   INTEGER NOT NULL,
     through      TEXT    NOT NULL
@@ -303,7 +304,7 @@ CREATE INDEX feedback_states_by_event ON feedback_states (event_seq);
 CREATE INDEX feedback_states_undo ON feedback_states (undo_until) WHERE undo_until IS NOT NULL;
 CREATE INDEX feedback_states_unknown ON feedback_states (changed_at) WHERE event_seq IS NULL;
 
--- What people did about a feedback and the platform said of it. `told_by` is the event that said so.
+-- The history of statuses: button actions and platform reports. `told_by` is the event of the platform report.
 CREATE TABLE feedback_acts (
     id           INTEGER PRIMARY KEY,
     feedback_app TEXT    NOT NULL,
@@ -327,8 +328,8 @@ CREATE TABLE feedback_acts (
 CREATE INDEX feedback_acts_by_feedback ON feedback_acts (feedback_app, feedback_id, id);
 CREATE INDEX feedback_acts_by_event ON feedback_acts (told_by) WHERE told_by IS NOT NULL;
 
--- The status that the platform is to be told, one wish for each feedback. A leased job keeps its state;
--- its `due_at` is then the end of the lease. `sent` is what the platform was asked for last.
+-- The status outbox: statuses to write to the platform, one entry for each feedback. A leased entry keeps its
+-- state; its `due_at` is then the end of the lease. `sent` is the status last sent to the platform.
 CREATE TABLE status_jobs (
     feedback_app TEXT    NOT NULL,
     feedback_id  TEXT    NOT NULL,
@@ -360,7 +361,7 @@ CREATE TABLE gates (
     open_since    INTEGER,
     stopped       TEXT,
     failing_since INTEGER,
-    failing_from  INTEGER,                        -- the same moment as uptime
+    failing_from  INTEGER,                        -- the uptime at failing_since
     resumes       INTEGER NOT NULL DEFAULT 0,     -- how often `destinations resume` was called
-    missing_from  INTEGER                         -- uptime since when deliveries wait for it and it is not configured
+    missing_from  INTEGER                         -- the uptime since which it is not configured while deliveries wait for it
 ) STRICT, WITHOUT ROWID;

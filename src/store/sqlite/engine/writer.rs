@@ -86,7 +86,7 @@ where
         let result = match (failed, self.result) {
             (Some(error), _) => Err(error.clone()),
             (None, Some(result)) => result,
-            (None, None) => Err(StoreError::Unavailable("the act was not run".into())),
+            (None, None) => Err(StoreError::Unavailable("the command was not run".into())),
         };
         // The caller may be gone.
         self.reply.send(result).ok();

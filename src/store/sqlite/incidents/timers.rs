@@ -337,8 +337,9 @@ fn live_messages(
         .collect()
 }
 
-/// Requests an edit of each message that can be edited. Returns whether no first message is still being sent:
-/// such a message may show an older state, so it has to be edited later.
+/// Requests an edit of each message that can be edited. Returns whether every first message is sent. Another one
+/// may show an older state and has to be edited later: it is being sent, or an attempt whose answer was lost has
+/// sent it already.
 pub(super) fn edit_messages(tx: &Tx<'_>, id: IncidentId) -> rusqlite::Result<bool> {
     let event: Option<EventSeq> = tx
         .prepare_cached("SELECT event_seq FROM incidents WHERE id = ?1")?
@@ -347,11 +348,11 @@ pub(super) fn edit_messages(tx: &Tx<'_>, id: IncidentId) -> rusqlite::Result<boo
     for (message, _) in live_messages(tx, event)? {
         edits::request(tx, message)?;
     }
-    let is_sending = tx
+    let is_unsent = tx
         .prepare_cached(
-            "SELECT 1 FROM deliveries WHERE event_seq = ?1 AND state = 'sending'
+            "SELECT 1 FROM deliveries WHERE event_seq = ?1 AND (state = 'pending' OR state = 'sending')
                AND json_extract(spec, '$.news') = 'opened' AND trigger <> 'edit'",
         )?
         .exists([event])?;
-    Ok(!is_sending)
+    Ok(!is_unsent)
 }

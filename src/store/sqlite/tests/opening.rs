@@ -1,6 +1,6 @@
 //! Opening, refusing to open, migrating and copying.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -45,6 +45,36 @@ async fn all_files_are_the_owners_alone() {
         "relay.db.lock",
     ];
     assert_eq!(modes(&folder), names.map(|name| (name.to_owned(), 0o600)));
+}
+
+/// So the relay can still write its store after an administrator's command.
+#[tokio::test]
+async fn command_of_root_leaves_files_to_the_owner() {
+    const NOBODY: u32 = 65534;
+    if !rustix::process::geteuid().is_root() {
+        return; // only root can give files away
+    }
+    let mut bench = Bench::new();
+    bench.accept_info("e1").await;
+    bench.close();
+    let folder = bench.dir.path().join("data");
+    let files = || {
+        let files = std::fs::read_dir(&folder).unwrap();
+        files.map(|file| file.unwrap().path())
+    };
+    for path in files().chain([folder.clone()]) {
+        chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let command = Store::open_for_command(&bench.settings(), bench.clock()).unwrap();
+    command.resume(&"oncall".into()).await.unwrap();
+    let names: Vec<_> = files()
+        .map(|path| path.file_name().unwrap().to_owned())
+        .collect();
+    assert!(names.contains(&"relay.db-wal".into()), "{names:?}");
+    assert!(names.contains(&"relay.db-shm".into()), "{names:?}");
+    for path in files() {
+        assert_eq!(std::fs::metadata(&path).unwrap().uid(), NOBODY, "{path:?}");
+    }
 }
 
 #[tokio::test]

@@ -31,14 +31,14 @@ fn plan(conn: &Connection, sql: &str) -> Vec<String> {
 }
 
 #[test]
-fn lease_uses_one_index_range_per_severity() {
+fn lease_uses_one_index_range_per_rank() {
     let conn = database();
     for sql in lease::statements() {
         let plan = plan(&conn, sql);
         assert_eq!(plan.len(), 1, "{plan:?}");
         assert!(
             plan[0].contains(
-                "COVERING INDEX deliveries_due (destination=? AND severity=? AND tried=? AND due_at"
+                "COVERING INDEX deliveries_due (destination=? AND rank=? AND tried=? AND due_at"
             ),
             "{plan:?}"
         );
@@ -91,7 +91,7 @@ fn waiting_messages_are_found_by_position_and_by_age() {
     for (sql, index) in [
         (
             failover::WAITING,
-            "INDEX deliveries_due (destination=? AND severity=? AND tried=? AND due_at",
+            "INDEX deliveries_due (destination=? AND rank=? AND tried=? AND due_at",
         ),
         (
             failover::EXPIRED_TRIED,
@@ -99,7 +99,7 @@ fn waiting_messages_are_found_by_position_and_by_age() {
         ),
         (
             failover::EXPIRED_UNTRIED,
-            "INDEX deliveries_due (destination=? AND severity=? AND tried=? AND due_at<?)",
+            "INDEX deliveries_due (destination=? AND rank=? AND tried=? AND due_at<?)",
         ),
     ] {
         let plan = plan(&conn, sql);
@@ -200,6 +200,8 @@ fn statements() -> Vec<String> {
             orphans::BATCH_END,
             orphans::MOVE_DELIVERED,
             orphans::MOVE_MESSAGES,
+            orphans::MOVE_DELIVERED_OF,
+            orphans::MOVE_MESSAGES_OF,
             incidents::REPORT_NUMBER,
             incidents::NEXT_REPORTS,
             incidents::PENDING,
