@@ -72,12 +72,20 @@ impl Observer {
 
     async fn try_round(&mut self, store: &Store, metrics: &Metrics) -> Result<(), StoreError> {
         let open = store.merging_incidents().await?.into_iter();
-        let open: BTreeMap<_, _> = open.map(|incident| (incident.id, incident)).collect();
+        let mut open: BTreeMap<_, _> = open.map(|incident| (incident.id, incident)).collect();
         if let Some(known) = &self.known {
             let mut ended = Vec::new();
             for (id, before) in known {
-                if !open.contains_key(id) {
-                    ended.extend(store.incident(*id).await?.map(|now| (before, now.incident)));
+                if open.contains_key(id) {
+                    continue;
+                }
+                match store.incident(*id).await? {
+                    // A report has reopened it meanwhile.
+                    Some(now) if now.incident.progress.state == IncidentState::Open => {
+                        open.insert(*id, before.clone());
+                    }
+                    Some(now) => ended.push((before, now.incident)),
+                    None => {}
                 }
             }
             for (id, incident) in &open {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::*;
-use crate::store::{Arrival, NewDelivery, Settings, StoreLocation};
+use crate::store::{ApplyIncidentAction, Arrival, NewDelivery, Settings, StoreLocation};
 use crate::telemetry::{Format, Names};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -181,4 +181,24 @@ async fn restart_counts_only_later_reports() {
     bench.reports(10..12).await;
     bench.round().await;
     assert_eq!(bench.merged(), "2");
+}
+
+#[tokio::test]
+async fn reopened_incident_counts_only_further_reports() {
+    let mut bench = Bench::new().await;
+    bench.reports(0..10).await;
+    bench.round().await;
+    let done = ApplyIncidentAction {
+        incident: IncidentId(1),
+        act: TriageAction::Done,
+        by: Actor::default(),
+        through: ChangeSource::Slack,
+        operators: BTreeMap::new(),
+    };
+    bench.store.apply_incident_action(done).await.unwrap();
+    bench.round().await;
+    assert_eq!(bench.ended("done"), "1");
+    bench.reports(10..12).await;
+    bench.round().await;
+    assert_eq!(bench.merged(), "7");
 }
