@@ -39,7 +39,9 @@ fn check_reports_every_error_and_exit_status() {
 fn store_commands_need_no_secret() {
     let hook = Receiver::answering("{}");
     hook.always(Reply::status(422));
-    let config = to_hook(&hook, "");
+    // Without a step, an incident of reports for a program would notify nobody, and would not be counted.
+    let escalate = "escalate = [{ count = 100, mention = \"all\" }]\n";
+    let config = format!("{}{escalate}", to_hook(&hook, ""));
     let mut relay = Relay::started(&config);
     assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
     relay.wait_until_idle();
