@@ -272,6 +272,11 @@ pub(super) fn incident_state(locale: Locale, state: IncidentState, terms: &Group
     }
 }
 
+/// Returns the label of the number of values that a collective incident counts.
+pub(super) const fn further_keys(locale: Locale) -> &'static str {
+    pick(locale, "其他分组数", "Further groups")
+}
+
 /// Describes an open incident that was done before.
 pub(super) const fn reopened(locale: Locale) -> &'static str {
     pick(locale, "再次出现", "Reopened")

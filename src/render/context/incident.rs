@@ -78,6 +78,12 @@ impl<'a> Builder<'a> {
             Some(_) | None => words::incident_state(self.locale, progress.state, &progress.terms),
         };
         let keys = incident.key.0.iter().take(LIST_MAX);
+        // A collective incident has no values of its own.
+        let further = (incident.keys > 0).then(|| shape::GroupedBy {
+            key: "further",
+            label: words::further_keys(self.locale),
+            value: Some(Text::from(incident.keys.to_string())),
+        });
         shape::Incident {
             id: Some(reports.id.to_string()),
             previous: incident.previous.map(|id| id.to_string()),
@@ -104,6 +110,7 @@ impl<'a> Builder<'a> {
             written: words::written(self.locale, incident.written),
             grouped_by: keys
                 .filter_map(|(key, value)| self.grouped_by(*key, value.as_ref(), subject))
+                .chain(further)
                 .collect(),
             recent: self.newest(&reports.newest),
         }

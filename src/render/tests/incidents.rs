@@ -65,6 +65,19 @@ fn each_news_has_its_message() {
 }
 
 #[test]
+fn collective_incident_shows_how_many_values_it_counts() {
+    for family in [Family::Feishu, Family::Slack, Family::Text] {
+        let mut sample = sample::incident(IncidentNews::Opened);
+        let collective = incident(&mut sample);
+        collective.key.0.clear();
+        collective.keys = 180;
+        let texts = texts(&message(family, Locale::En, &sample)).join(" / ");
+        assert!(texts.contains("Further groups"), "{texts}");
+        assert!(texts.contains("180"), "{texts}");
+    }
+}
+
+#[test]
 fn color_follows_type_and_state() {
     let kinds = [
         (Some(FeedbackKind::FAULT), "red"),
