@@ -50,7 +50,7 @@ pub async fn run(store: Store, metrics: &Metrics, clock: &dyn Clock, stopping: C
     }
 }
 
-/// How many incidents that are done are remembered.
+/// The most incidents marked as done that are remembered.
 const DONE_MAX: usize = 1000;
 
 /// Finds changes of the incidents that have messages of their own.

@@ -10,7 +10,7 @@ use crate::model::{ImageId, ImageState, StoredEvent};
 use crate::store::{Store, StoreError};
 use crate::view::{ErasedClicks, ErasedEvent};
 
-/// How long to wait for readers that keep erased data in the store's write-ahead log.
+/// The longest wait for readers that keep erased data in the store's write-ahead log.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The time between two checks of the write-ahead log during the wait.

@@ -27,7 +27,7 @@ const EVERY: Duration = Duration::from_secs(60);
 /// The time that orphaned deliveries wait for their destination, as uptime.
 const WAIT: Duration = Duration::from_secs(86_400);
 
-/// How long after a reload the store may still get an event that was planned before it. Longer than the delay
+/// The time after a reload in which the store may still get an event that was planned before it. Longer than the delay
 /// of the store's queue.
 const PLANNED_BEFORE: Duration = Duration::from_secs(3);
 

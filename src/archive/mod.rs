@@ -23,7 +23,7 @@ use files::Folder;
 /// The memory for each reader of an image, in bytes.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// Where images are stored. Code that works on the image files matches on this type.
+/// The place where images are stored. Code that works on the image files matches on this type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ArchiveLocation {
     /// This folder.

@@ -56,7 +56,7 @@ fn in_table(table: &mut DeTable<'_>, at: &Location, out: &mut Diagnostics) {
 struct Misplaced {
     /// The key as it is written.
     written: String,
-    /// How to write it under its own table header; `None` if that is impossible.
+    /// The same key under its own table header; `None` if that is impossible.
     instead: Option<String>,
 }
 

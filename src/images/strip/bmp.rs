@@ -79,7 +79,7 @@ struct Layout {
     pixels: usize,
     /// Where the pixels end.
     end: usize,
-    /// Whether the pixels are run-length encoded.
+    /// True if the pixels are run-length encoded.
     is_coded: bool,
 }
 
