@@ -27,8 +27,8 @@ const EVERY: Duration = Duration::from_secs(60);
 /// The time that orphaned deliveries wait for their destination, as uptime.
 const WAIT: Duration = Duration::from_secs(86_400);
 
-/// The time after a reload in which the store may still get an event that was planned before it. Longer than the delay
-/// of the store's queue.
+/// The time after a reload in which the store may still get an event that was planned before it. It is longer than
+/// the delay of the store's queue.
 const PLANNED_BEFORE: Duration = Duration::from_secs(3);
 
 /// Finds orphaned deliveries. Clones share their dependencies.
