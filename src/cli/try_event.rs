@@ -322,16 +322,8 @@ mod tests {
     #[test]
     fn only_what_the_platform_took_counts_as_delivered() {
         let sent = |outcome| Sent {
-            outcome,
             status: Some(200),
-            code: None,
-            excerpt: None,
-            handle: None,
-            stale_images: false,
-            uneditable: false,
-            mentions_refused: None,
-            page: false,
-            rang: None,
+            ..crate::destination::tests::unsent(outcome)
         };
         let reason = String::from("the answer was lost");
         let taken = sent(Outcome::Delivered);

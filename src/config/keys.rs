@@ -226,7 +226,7 @@ keys! {
         /// Whether messages have buttons; default: true if there is a signing_secret
         buttons: bool,
         /// The base URL of Slack's API, for tests or a proxy
-        base_url: String [schema::url()] = "https://slack.com",
+        base_url: String [schema::url()] = crate::slack::BASE_URL,
     }
 
     /// Signed JSON for programs, by Standard Webhooks

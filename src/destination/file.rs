@@ -12,15 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::answer::unsent;
 use super::splice::splice;
-use super::{Common, Destination, Message, Sent, ShowsImages, no_upload};
-use crate::feishu::ApiError;
-use crate::model::{Form, ImageFormat, Outcome};
+use super::{Common, Destination, Message, Sent, ShowsImages};
+use crate::model::{Form, Outcome};
 
 /// A destination of kind `file`. See the module.
 pub(super) struct JsonLines {
@@ -91,10 +89,6 @@ impl Destination for JsonLines {
 
     fn shows_images(&self) -> ShowsImages {
         ShowsImages::ByPath
-    }
-
-    async fn upload(&self, _format: ImageFormat, _bytes: Bytes) -> Result<String, ApiError> {
-        Err(no_upload(self.kind()))
     }
 
     async fn send(&self, message: Message<'_>) -> Sent {

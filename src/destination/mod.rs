@@ -295,7 +295,9 @@ pub trait Destination: Send + Sync {
 
     /// Uploads an image and returns the platform's key for it. Only where [`shows_images`](Self::shows_images)
     /// is [`ShowsImages::ByKey`].
-    async fn upload(&self, format: ImageFormat, bytes: Bytes) -> Result<String, ApiError>;
+    async fn upload(&self, _format: ImageFormat, _bytes: Bytes) -> Result<String, ApiError> {
+        Err(no_upload(self.kind()))
+    }
 
     /// Sends a message once and returns the result.
     async fn send(&self, message: Message<'_>) -> Sent;

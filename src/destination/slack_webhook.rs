@@ -7,17 +7,14 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use serde_json::Value;
 
 use super::answer::{Reading, answered, unanswered};
 use super::foreign_body::{CONFIRMATION_BYTES_MAX, Foreign};
 use super::{
     Common, Destination, Message, PaceKey, RateLimit, Sent, SharedPace, ShowsImages, by_link,
-    no_upload,
 };
-use crate::feishu::ApiError;
-use crate::model::{Form, ImageFormat, Outcome, Secret};
+use crate::model::{Form, Outcome, Secret};
 use crate::net::{Answer, Body, HttpClient, Method, Patience, Redactor, Request};
 use crate::slack::{Class, SlackError};
 
@@ -83,10 +80,6 @@ impl Destination for SlackWebhook {
 
     fn shows_images(&self) -> ShowsImages {
         by_link(self.links)
-    }
-
-    async fn upload(&self, _format: ImageFormat, _bytes: Bytes) -> Result<String, ApiError> {
-        Err(no_upload(self.kind()))
     }
 
     async fn send(&self, message: Message<'_>) -> Sent {

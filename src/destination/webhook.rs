@@ -7,17 +7,14 @@
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::answer::{Reading, answered, unanswered};
-use super::{
-    BuildError, Common, Destination, Message, Sent, ShowsImages, Success, by_link, no_upload,
-};
-use crate::feishu::{ApiError, codes};
-use crate::model::{Form, ImageFormat, Outcome, Secret};
+use super::{BuildError, Common, Destination, Message, Sent, ShowsImages, Success, by_link};
+use crate::feishu::codes;
+use crate::model::{Form, Outcome, Secret};
 use crate::net::{Answer, Body, HttpClient, Method, Patience, Redactor, Request};
 
 const FORMS: &[Form] = &[Form::Full];
@@ -143,10 +140,6 @@ impl Destination for Webhook {
     /// of another chat program.
     fn recognises_repeats(&self) -> bool {
         self.common.audience.body.is_none()
-    }
-
-    async fn upload(&self, _format: ImageFormat, _bytes: Bytes) -> Result<String, ApiError> {
-        Err(no_upload(self.kind()))
     }
 
     async fn send(&self, message: Message<'_>) -> Sent {

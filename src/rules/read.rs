@@ -116,7 +116,7 @@ pub(super) fn rule(
         except,
         hours,
         send_to,
-        goes_on: raw.goes_on.is_some_and(Spanned::into_inner),
+        goes_on: raw.goes_on.value(),
         severity,
         template,
         mentions,

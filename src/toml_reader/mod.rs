@@ -19,8 +19,8 @@ pub use node::{Entries, Node, Value, entries_of};
 pub use spans::from_environment;
 pub(crate) use table::keys;
 pub use table::{
-    Field, Key, Keys, Read, Table, elements, field, names, or_default, read_table, schema_of,
-    schema_with,
+    Field, Key, Keys, Read, Setting, Slot, Table, elements, field, names, or_default, read_table,
+    schema_of, schema_with,
 };
 pub(crate) use values::words;
 pub use values::{Form, InFile, Many, Named, RawSecret, Size, choice, duration, formed};

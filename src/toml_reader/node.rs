@@ -41,6 +41,24 @@ pub enum Value {
     Table(Entries),
 }
 
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Whole(number)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(flag: bool) -> Self {
+        Self::Flag(flag)
+    }
+}
+
 impl Value {
     /// Returns the name of this type for diagnostics.
     pub const fn kind(&self) -> &'static str {

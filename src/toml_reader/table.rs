@@ -21,6 +21,59 @@ pub struct Table {
 /// The value of a key, if it is written and can be read.
 pub type Field<T> = Option<Spanned<T>>;
 
+/// The value of a key that has a default.
+#[derive(Clone, Debug)]
+pub struct Setting<T> {
+    /// The value in the file, if it is written and can be read.
+    pub written: Field<T>,
+    default: T,
+}
+
+impl<T: Read> Setting<T> {
+    /// Returns a setting that is not written. The default is read like a written value.
+    pub fn new(default: impl Into<Value>) -> Self {
+        let node = Node {
+            span: 0..0,
+            value: default.into(),
+        };
+        let default = T::read(&node, &Location::default(), &mut Diagnostics::default());
+        Self {
+            written: None,
+            default: default.expect("the default of a key can be read"),
+        }
+    }
+}
+
+impl<T> Setting<T> {
+    /// Returns the written value, or the default.
+    pub fn value(self) -> T {
+        self.written.map_or(self.default, Spanned::into_inner)
+    }
+
+    /// Returns the default.
+    pub fn into_default(self) -> T {
+        self.default
+    }
+}
+
+/// The place of a key's value in a table.
+pub trait Slot<T> {
+    /// Stores the value that the file has.
+    fn write(&mut self, value: Field<T>);
+}
+
+impl<T> Slot<T> for Field<T> {
+    fn write(&mut self, value: Field<T>) {
+        *self = value;
+    }
+}
+
+impl<T> Slot<T> for Setting<T> {
+    fn write(&mut self, value: Field<T>) {
+        self.written = value;
+    }
+}
+
 /// A key of a table.
 #[derive(Debug)]
 pub struct Key {
@@ -204,10 +257,14 @@ pub fn or_default(mut schema: Json, default: Option<Json>) -> Json {
 }
 
 /// Defines tables. All keys are optional, so that each can be read by itself. A key is written `name: Type
-/// [schema] = default`; without a schema it has that of its type. `field @ "key"` is for keys that are Rust
-/// keywords. The comment above a key is its meaning in the schema.
+/// [schema] = default`; without a schema it has that of its type. A key with a default is a [`Setting`], others are a
+/// [`Field`]. `field @ "key"` is for keys that are Rust keywords. The comment above a key is its meaning in the schema.
 macro_rules! keys {
     (@first $first:expr $(, $others:expr)*) => { $first };
+    (@slot $type:ty) => { $crate::toml_reader::Field<$type> };
+    (@slot $type:ty, $default:expr) => { $crate::toml_reader::Setting<$type> };
+    (@unwritten) => { None };
+    (@unwritten $default:expr) => { $crate::toml_reader::Setting::new($default) };
     ($(
         $(#[doc = $about:literal])*
         $vis:vis struct $name:ident $(needs [$($needed:literal),*])? {
@@ -218,9 +275,20 @@ macro_rules! keys {
         }
     )*) => {$(
         $(#[doc = $about])*
-        #[derive(Debug, Default)]
+        #[derive(Debug)]
         $vis struct $name {
-            $(#[doc = concat!("`", stringify!($field), "`")] $vis $field: $crate::toml_reader::Field<$type>,)*
+            $(
+                #[doc = concat!("`", stringify!($field), "`")]
+                $vis $field: $crate::toml_reader::keys!(@slot $type $(, $default)?),
+            )*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self {
+                    $($field: $crate::toml_reader::keys!(@unwritten $($default)?),)*
+                }
+            }
         }
 
         impl $crate::toml_reader::Keys for $name {
@@ -246,7 +314,10 @@ macro_rules! keys {
                 out: &mut $crate::toml_reader::Diagnostics,
             ) {
                 $(if key == $crate::toml_reader::keys!(@first $($key,)? stringify!($field)) {
-                    self.$field = $crate::toml_reader::field(node, at, out);
+                    $crate::toml_reader::Slot::write(
+                        &mut self.$field,
+                        $crate::toml_reader::field::<$type>(node, at, out),
+                    );
                 })*
             }
         }

@@ -4,22 +4,20 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use jiff::tz::{Offset, TimeZone};
 use toml::Spanned;
 
 use super::names::check_app_id;
 use super::secrets::Secrets;
-use super::{or, urls};
+use super::urls;
 use crate::config::context::Context;
 use crate::config::keys::{Platform, RawApp};
 use crate::config::section::{self, check_name, missing};
 use crate::config::values::Interval;
 use crate::feishu::{App, Receive, app};
 use crate::model::{AppName, Secret};
-use crate::toml_reader::{Diagnostics, Location, Table, codes, join};
+use crate::toml_reader::{Diagnostics, Location, Setting, Table, codes, join};
 
-/// The default interval between two backfills of an app.
-const BACKFILL: Duration = Duration::from_secs(3600);
+/// The shortest and the longest interval between two backfills of an app.
 /// Backfilling more often finds only events that Feishu will push again anyway. Backfilling less often finds
 /// events too late to act on them.
 const BACKFILL_RANGE: RangeInclusive<Duration> =
@@ -70,7 +68,7 @@ pub(super) fn apps(
                 }
             }
         }
-        if let Some(every) = how_often(raw.backfill.as_ref(), has_secret, &at, out) {
+        if let Some(every) = how_often(&raw.backfill, has_secret, &at, out) {
             backfill.insert(name.get_ref().as_str().into(), every);
         }
         if let Some(app) = app(name.get_ref(), raw, &at, context, out) {
@@ -88,13 +86,13 @@ pub(super) fn apps(
 /// Returns the backfill interval of an app. Backfill needs a secret: without one it is off, which is an error
 /// only if `backfill` is written.
 fn how_often(
-    written: Option<&Spanned<Interval>>,
+    setting: &Setting<Interval>,
     has_secret: bool,
     at: &Location,
     out: &mut Diagnostics,
 ) -> Option<Duration> {
-    let Some(written) = written else {
-        return has_secret.then_some(BACKFILL);
+    let Some(written) = &setting.written else {
+        return setting.clone().value().0.filter(|_| has_secret);
     };
     let every = written.get_ref().0?;
     let place = at.key("backfill", written.span());
@@ -142,9 +140,10 @@ fn app(
     let app_secret = secrets.one(raw.app_secret, "app_secret", out);
     let place = raw
         .receive
+        .written
         .as_ref()
         .map(|receive| at.key("receive", receive.span()));
-    let receive = or(raw.receive, Receive::Webhook);
+    let receive = raw.receive.value();
     match receive {
         Receive::Webhook if encrypt_keys.is_empty() && verification_tokens.is_empty() => {
             no_key(name, written, at, out);
@@ -158,7 +157,7 @@ fn app(
         .base_url
         .and_then(|url| urls::base(&url, &at.key("base_url", url.span()), out));
     let base_url = base_url.unwrap_or_else(|| {
-        match or(raw.platform, Platform::Feishu) {
+        match raw.platform.value() {
             Platform::Feishu => app::FEISHU_URL,
             Platform::Lark => app::LARK_URL,
         }
@@ -182,9 +181,7 @@ fn app(
         verification_tokens: plain(verification_tokens),
         app_secret: app_secret.map(Spanned::into_inner),
         base_url,
-        feedback_timezone: raw
-            .feedback_timezone
-            .map_or_else(beijing, Spanned::into_inner),
+        feedback_timezone: raw.feedback_timezone.value(),
     })
 }
 
@@ -219,9 +216,4 @@ fn no_secret(name: &str, place: &Location, at: &Location, out: &mut Diagnostics)
 
 pub(super) fn plain(secrets: Vec<Spanned<Secret>>) -> Vec<Secret> {
     secrets.into_iter().map(Spanned::into_inner).collect()
-}
-
-/// Returns Feishu's own time zone.
-fn beijing() -> TimeZone {
-    TimeZone::fixed(Offset::constant(8))
 }

@@ -19,7 +19,7 @@ use crate::config::keys::{
 use crate::config::section::{self, check_name, missing};
 use crate::destination::{Common, KindSettings, Settings, takes_lines};
 use crate::model::{AppName, DestinationName, Secret};
-use crate::render::{Audience, Family, Fields, SentAs, Visibility};
+use crate::render::{Audience, Family, Fields, SentAs};
 use crate::toml_reader::{
     Diagnostics, Field, Keys, Location, Many, RawSecret, Table, Value, codes, elements, suggest,
 };
@@ -230,7 +230,6 @@ impl Checks<'_> {
         let second = Duration::from_secs(1);
         let concurrency = in_range(
             raw.concurrency,
-            4,
             1..=256,
             "from 1 to 256",
             (at, "concurrency"),
@@ -244,7 +243,6 @@ impl Checks<'_> {
             concurrency: usize::try_from(concurrency).unwrap_or(1),
             timeout: in_range(
                 raw.timeout,
-                second * 10,
                 Duration::from_millis(100)..=second * 300,
                 "from 100ms to 5m",
                 (at, "timeout"),
@@ -252,7 +250,6 @@ impl Checks<'_> {
             ),
             retry_for: in_range(
                 raw.retry_for,
-                second * 86_400,
                 Duration::ZERO..=month,
                 "at most 30d",
                 retry_for,
@@ -468,15 +465,13 @@ impl Checks<'_> {
 
 fn visible(raw: Spanned<RawFields>) -> Fields {
     let raw = raw.into_inner();
-    let seen =
-        |field: Field<Visibility>| field.map_or_else(Visibility::default, Spanned::into_inner);
     Fields {
-        contact: seen(raw.contact),
-        description: seen(raw.description),
-        path: seen(raw.path),
-        tenant: seen(raw.tenant),
-        user: seen(raw.user),
-        images: seen(raw.images),
+        contact: raw.contact.value(),
+        description: raw.description.value(),
+        path: raw.path.value(),
+        tenant: raw.tenant.value(),
+        user: raw.user.value(),
+        images: raw.images.value(),
     }
 }
 

@@ -3,7 +3,7 @@
 use toml::Spanned;
 
 use super::destinations::{Checks, OfKind, read};
-use super::{known_urls, or};
+use super::known_urls;
 use crate::config::keys::RawFeishuApp;
 use crate::config::section::missing;
 use crate::destination::KindSettings;
@@ -30,7 +30,7 @@ impl Checks<'_> {
             app: app?,
             to: to?,
             urgent: raw.urgent.map(Spanned::into_inner),
-            buttons: or(raw.buttons, true),
+            buttons: raw.buttons.value(),
         };
         let mut of_kind = OfKind::new(kind, Family::Feishu);
         of_kind.bytes_max = Some(MESSAGE_BYTES_MAX - ENVELOPE_BYTES_MAX);

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::{in_range, or, paths};
+use super::{check_range, in_range, or, paths};
 use crate::archive::ArchiveLocation;
 use crate::config::Needs;
 use crate::config::context::Context;
 use crate::config::keys::RawImages;
 use crate::config::section;
 use crate::images::Settings;
-use crate::toml_reader::{Diagnostics, Location, Size, Table, codes};
+use crate::toml_reader::{Diagnostics, Location, Setting, Size, Table, codes};
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// The hosts where Feishu and Lark store feedback images.
@@ -29,26 +29,25 @@ pub(super) fn images(
     let at = section.at.clone();
     let raw: RawImages = section::read(section, out);
     let dir = folder(raw.store, &at, context, out);
-    let longest = HOUR * 24 * 3650;
-    let retain = in_range(
-        raw.retain,
-        store_retain,
-        HOUR..=longest,
-        "at least 1h",
+    let at_least = (HOUR..=HOUR * 24 * 3650, "at least 1h");
+    check_range(
+        raw.retain.as_ref(),
+        at_least.0.clone(),
+        at_least.1,
         (&at, "retain"),
         out,
     );
-    let link_ttl = in_range(
-        raw.link_ttl,
-        retain,
-        HOUR..=longest,
-        "at least 1h",
+    let retain = or(raw.retain, store_retain);
+    check_range(
+        raw.link_ttl.as_ref(),
+        at_least.0,
+        at_least.1,
         (&at, "link_ttl"),
         out,
     );
+    let link_ttl = or(raw.link_ttl, retain);
     let bytes_max = in_range(
         raw.max_bytes,
-        Size(10 << 20),
         Size(1 << 10)..=Size(100 << 20),
         "from 1KiB to 100MiB",
         (&at, "max_bytes"),
@@ -56,7 +55,6 @@ pub(super) fn images(
     );
     let total_bytes_max = in_range(
         raw.max_total,
-        Size(20 << 30),
         bytes_max..=Size(u64::MAX),
         "at least `max_bytes`",
         (&at, "max_total"),
@@ -64,7 +62,6 @@ pub(super) fn images(
     );
     let wait = in_range(
         raw.wait,
-        Duration::from_secs(3),
         Duration::ZERO..=HOUR,
         "at most 1h",
         (&at, "wait"),
@@ -86,19 +83,19 @@ pub(super) fn images(
         wait,
         wait_critical: wait.min(WAIT_CRITICAL),
         allow_hosts,
-        allow_private_addresses: or(raw.allow_private_addresses, false),
+        allow_private_addresses: raw.allow_private_addresses.value(),
     };
     (settings, ArchiveLocation::Folder(dir))
 }
 
 fn folder(
-    written: Option<Spanned<String>>,
+    setting: Setting<String>,
     at: &Location,
     context: &Context<'_>,
     out: &mut Diagnostics,
 ) -> PathBuf {
-    let Some(written) = written else {
-        return context.path("data/images");
+    let Some(written) = setting.written else {
+        return context.path(&setting.into_default());
     };
     let place = at.key("store", written.span());
     if written.get_ref().contains("://") {

@@ -30,7 +30,7 @@ use crate::feishu;
 use crate::model::{Content, DestinationName};
 use crate::render::{self, Mention, Templates};
 use crate::rules::Known;
-use crate::toml_reader::{Diagnostics, Field, Location, Table, codes};
+use crate::toml_reader::{Diagnostics, Field, Location, Setting, Table, codes};
 
 /// Names that other sections may refer to, including entries with errors.
 #[derive(Debug, Default)]
@@ -251,21 +251,31 @@ fn or<T>(field: Field<T>, default: T) -> T {
     field.map_or(default, Spanned::into_inner)
 }
 
-/// Checks that a number lies in a range; `shown` formats it as the file would.
+/// Returns the value of a key, or its default. Reports a written value outside of the range; `shown` formats the range
+/// as the file would.
 fn in_range<T: PartialOrd + Copy>(
-    field: Field<T>,
-    default: T,
+    setting: Setting<T>,
     range: std::ops::RangeInclusive<T>,
     shown: &str,
     at: (&Location, &str),
     out: &mut Diagnostics,
 ) -> T {
-    let Some(field) = field else { return default };
-    let value = *field.get_ref();
-    if !range.contains(&value) {
-        let (section, key) = at;
-        let at = section.key(key, field.span());
+    check_range(setting.written.as_ref(), range, shown, at, out);
+    setting.value()
+}
+
+/// Reports a value outside of the range.
+fn check_range<T: PartialOrd>(
+    written: Option<&Spanned<T>>,
+    range: std::ops::RangeInclusive<T>,
+    shown: &str,
+    (section, key): (&Location, &str),
+    out: &mut Diagnostics,
+) {
+    if let Some(written) = written
+        && !range.contains(written.get_ref())
+    {
+        let at = section.key(key, written.span());
         out.add(codes::OUT_OF_RANGE, &at, format!("`{key}` must be {shown}"));
     }
-    value
 }

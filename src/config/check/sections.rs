@@ -1,34 +1,31 @@
 //! Checks `[server]`, `[log]`, `[store]` and `[templates]`.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use toml::Spanned;
-use tracing_subscriber::filter::LevelFilter;
 
-use super::{in_range, or, paths, urls};
+use super::{in_range, paths, urls};
 use crate::config::Server;
 use crate::config::context::Context;
 use crate::config::keys::{RawLog, RawServer, RawStore, RawTemplates};
 use crate::config::section;
 use crate::render::Locale;
-use crate::telemetry::{LogFormat, LogSettings};
+use crate::telemetry::LogSettings;
 use crate::toml_reader::{Diagnostics, Size, Table, codes};
 use crate::{render, store};
 
 const DAY: Duration = Duration::from_secs(86_400);
-const LISTEN: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8787);
 
 pub(super) fn server(section: Table, out: &mut Diagnostics) -> Server {
     let at = section.at.clone();
     let raw: RawServer = section::read(section, out);
     let place = raw
         .listen
+        .written
         .as_ref()
         .map(|at_listen| at.key("listen", at_listen.span()));
-    let listen = or(raw.listen, LISTEN);
+    let listen = raw.listen.value();
     if let Some(place) = place.filter(|_| raw.admin_listen.is_none() && !listen.ip().is_loopback())
     {
         let message = format!("everybody who can reach {listen} can read /status and /metrics");
@@ -50,7 +47,6 @@ pub(super) fn server(section: Table, out: &mut Diagnostics) -> Server {
         .and_then(|url| urls::public(&url, &at.key("public_url", url.span()), out));
     let Size(max_body) = in_range(
         raw.max_body,
-        Size(1 << 20),
         Size(1 << 10)..=Size(64 << 20),
         "from 1KiB to 64MiB",
         (&at, "max_body"),
@@ -58,7 +54,6 @@ pub(super) fn server(section: Table, out: &mut Diagnostics) -> Server {
     );
     let max_connections = in_range(
         raw.max_connections,
-        4096,
         1..=1_000_000,
         "from 1 to 1000000",
         (&at, "max_connections"),
@@ -72,21 +67,20 @@ pub(super) fn server(section: Table, out: &mut Diagnostics) -> Server {
         max_connections: usize::try_from(max_connections).unwrap_or(usize::MAX),
         shutdown_grace: in_range(
             raw.shutdown_grace,
-            Duration::from_secs(20),
             Duration::ZERO..=Duration::from_secs(600),
             "at most 10m",
             (&at, "shutdown_grace"),
             out,
         ),
-        allow_empty: or(raw.allow_empty, false),
+        allow_empty: raw.allow_empty.value(),
     }
 }
 
 pub(super) fn log(section: Table, out: &mut Diagnostics) -> LogSettings {
     let raw: RawLog = section::read(section, out);
     LogSettings {
-        level: or(raw.level, LevelFilter::INFO),
-        format: or(raw.format, LogFormat::Text),
+        level: raw.level.value(),
+        format: raw.format.value(),
     }
 }
 
@@ -97,15 +91,13 @@ pub(super) fn store(
 ) -> store::Settings {
     let at = section.at.clone();
     let raw: RawStore = section::read(section, out);
-    let written = raw
-        .url
-        .as_ref()
-        .map_or("sqlite:data/relay.db", |url| url.get_ref());
     let place = raw
         .url
+        .written
         .as_ref()
         .map(|url| at.key("url", url.span()))
         .unwrap_or_default();
+    let written = raw.url.value();
     let path = match written.split_once(':') {
         Some(("sqlite", path)) => path.strip_prefix("//").unwrap_or(path),
         Some(("postgres" | "postgresql", _)) => {
@@ -141,7 +133,6 @@ pub(super) fn store(
         location: store::StoreLocation::Sqlite(context.path(path)),
         retain: in_range(
             raw.retain,
-            DAY * 180,
             // A shorter retention would delete events whose images and retries are still pending.
             DAY * 3..=longest,
             "at least 3d",
@@ -176,11 +167,8 @@ pub(super) fn templates(
         path
     });
     let view = View {
-        locale: or(raw.locale, Locale::Zh),
-        timezone: raw.timezone.map_or_else(
-            || TimeZone::get("Asia/Shanghai").unwrap_or(TimeZone::UTC),
-            Spanned::into_inner,
-        ),
+        locale: raw.locale.value(),
+        timezone: raw.timezone.value(),
     };
     (render::Settings { dir }, view)
 }

@@ -7,7 +7,6 @@ use super::{known_urls, urls};
 use crate::config::keys::RawSlackApp;
 use crate::config::section::missing;
 use crate::destination::KindSettings;
-use crate::slack::BASE_URL;
 use crate::toml_reader::{Diagnostics, Field, Location, codes};
 
 /// The shortest channel id, in characters.
@@ -30,9 +29,9 @@ pub(super) fn app(
                     cannot be detected, so write it or `buttons = false`";
         missing(at, "signing_secret", help, out);
     }
-    let base_url = match raw.base_url {
+    let base_url = match raw.base_url.written {
         Some(url) => urls::base(&url, &at.key("base_url", url.span()), out),
-        None => Some(BASE_URL.to_owned()),
+        None => Some(raw.base_url.into_default()),
     };
     let channel = channel(raw.channel, at, out);
     let Some(token) = token else {

@@ -130,16 +130,11 @@ async fn in_chat(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    serve(
+    about_chat(
         &state,
-        Api::InChat,
         &uri,
         &headers,
-        &Bytes::new(),
-        |_| match state.reads.admit("im:chat:readonly") {
-            Ok(()) => success(&json!({"is_in_chat": state.messages.is_open(&id)})),
-            Err(lacking) => lacking.into_response(),
-        },
+        || json!({"is_in_chat": state.messages.is_open(&id)}),
     )
     .await
 }
@@ -150,17 +145,28 @@ async fn chat(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
+    about_chat(&state, &uri, &headers, || {
+        let open = state.messages.is_open(&id);
+        json!({"chat_status": if open { "normal" } else { "dissolved" }})
+    })
+    .await
+}
+
+/// Answers a question about a chat, which needs a scope.
+async fn about_chat(
+    state: &State,
+    uri: &Uri,
+    headers: &HeaderMap,
+    answer: impl Fn() -> Value,
+) -> Response {
     serve(
-        &state,
+        state,
         Api::InChat,
-        &uri,
-        &headers,
+        uri,
+        headers,
         &Bytes::new(),
         |_| match state.reads.admit("im:chat:readonly") {
-            Ok(()) => {
-                let open = state.messages.is_open(&id);
-                success(&json!({"chat_status": if open { "normal" } else { "dissolved" }}))
-            }
+            Ok(()) => success(&answer()),
             Err(lacking) => lacking.into_response(),
         },
     )

@@ -19,9 +19,6 @@ use crate::toml_reader::{Field, Many, Node, Read, codes, join, keys, schema};
 
 /// `group_from` in a rule without `group_by`. So few faults are not worth an incident unless the rule asks for it.
 const FROM_DEFAULT: u64 = 5;
-const INTERVAL_DEFAULT: Duration = Duration::from_secs(5 * 60);
-const REPEAT_DEFAULT: Duration = Duration::from_secs(4 * 3600);
-const RESOLVE_DEFAULT: Duration = Duration::from_secs(30 * 60);
 
 /// The shortest durations, each with its text.
 const TEN_SECONDS: (Duration, &str) = (Duration::from_secs(10), "10s");
@@ -83,14 +80,14 @@ impl Reader<'_> {
         });
         let from = self.count("group_from", &raw.group_from);
         let from_default = if by.is_none() { FROM_DEFAULT } else { 1 };
-        let interval = self.time("group_interval", &raw.group_interval, TEN_SECONDS);
-        let repeat_after = self.time("repeat_after", &raw.repeat_after, MINUTE);
-        let resolve_after = self.time("resolve_after", &raw.resolve_after, MINUTE);
+        self.time("group_interval", &raw.group_interval.written, TEN_SECONDS);
+        self.time("repeat_after", &raw.repeat_after.written, MINUTE);
+        self.time("resolve_after", &raw.resolve_after.written, MINUTE);
         let terms = GroupTerms {
             from: from.unwrap_or(from_default),
-            interval: interval.unwrap_or(INTERVAL_DEFAULT),
-            repeat_after: Some(repeat_after.unwrap_or(REPEAT_DEFAULT)),
-            resolve_after: resolve_after.unwrap_or(RESOLVE_DEFAULT),
+            interval: raw.group_interval.clone().value(),
+            repeat_after: Some(raw.repeat_after.clone().value()),
+            resolve_after: raw.resolve_after.clone().value(),
             steps: self.steps(&raw.escalate, known),
         };
         Grouping { by, terms }
@@ -110,9 +107,9 @@ impl Reader<'_> {
         let written = [
             ("group_by", span(&raw.group_by).filter(|_| !never)),
             ("group_from", span(&raw.group_from)),
-            ("group_interval", span(&raw.group_interval)),
-            ("repeat_after", span(&raw.repeat_after)),
-            ("resolve_after", span(&raw.resolve_after)),
+            ("group_interval", span(&raw.group_interval.written)),
+            ("repeat_after", span(&raw.repeat_after.written)),
+            ("resolve_after", span(&raw.resolve_after.written)),
             ("escalate", span(&raw.escalate)),
         ];
         for (key, span) in written {
@@ -141,21 +138,21 @@ impl Reader<'_> {
         count
     }
 
-    /// Reads a duration from `min` to a day.
+    /// Reports a time outside of its range. Returns the time in its range.
     fn time(
         &mut self,
         key: &str,
-        field: &Field<Duration>,
+        written: &Field<Duration>,
         min: (Duration, &str),
     ) -> Option<Duration> {
-        let field = field.as_ref()?;
-        let is_in_range = (min.0..=DAY.0).contains(field.get_ref());
+        let written = written.as_ref()?;
+        let is_in_range = (min.0..=DAY.0).contains(written.get_ref());
         if !is_in_range {
-            let at = self.at.key(key, field.span());
+            let at = self.at.key(key, written.span());
             let message = format!("`{key}` must be from {} to {}", min.1, DAY.1);
             self.out.add(codes::RULE_OUT_OF_RANGE, &at, message);
         }
-        is_in_range.then_some(*field.get_ref())
+        is_in_range.then_some(*written.get_ref())
     }
 
     /// Reads the steps of `escalate`.
