@@ -14,7 +14,7 @@ use crate::render::Family;
 use crate::slack::SlackClient;
 use crate::telemetry::Names;
 use crate::triage::SlackTarget;
-use crate::{deliver, destination, images, intake, retention, triage};
+use crate::{deliver, destination, images, intake, retention, simulation, triage};
 
 /// The settings of every service, built from one configuration. A reload replaces them.
 pub(super) struct ServiceSettings {
@@ -80,6 +80,16 @@ pub fn intake_settings(config: &Config) -> intake::Settings {
         wait_critical: config.images.wait_critical,
         body_bytes_max: config.server.max_body,
         ids_retain: retention::ids_retain(config.store.retain),
+    }
+}
+
+/// Returns the settings of simulations.
+pub fn simulation_settings(config: &Config) -> simulation::Settings {
+    let editable = config.destinations.iter();
+    let editable = editable.filter(|(_, settings)| settings.kind.keeps_handles());
+    simulation::Settings {
+        intake: intake_settings(config),
+        editable: editable.map(|(name, _)| name.clone()).collect(),
     }
 }
 

@@ -85,7 +85,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let counts = count(&loaded);
     let contents = loaded.config.as_ref().map(Contents::of);
     let ran = match &loaded.config {
-        Some(config) => rule_tests::run(config, &loaded.tests),
+        Some(config) => rule_tests::run(config, &loaded.tests)?,
         None => Ran::default(),
     };
     let file = context.file();

@@ -31,6 +31,21 @@ pub(super) fn span(span: Duration) -> String {
     format!("{seconds}s")
 }
 
+/// Returns a time from a start, exact to the millisecond: `0.2s`, `5m 1s`, `1h 0m 1s`.
+pub(super) fn moment(after: Duration) -> String {
+    let (millis, seconds) = (after.subsec_millis(), after.as_secs());
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    let mut said = match (hours, minutes) {
+        (0, 0) => String::new(),
+        (0, minutes) => format!("{minutes}m "),
+        (hours, minutes) => format!("{hours}h {minutes}m "),
+    };
+    let fraction = format!(".{millis:03}");
+    let fraction = fraction.trim_end_matches('0').trim_end_matches('.');
+    said.push_str(&format!("{}{fraction}s", seconds % 60));
+    said
+}
+
 /// Returns the name of a status, otherwise its number.
 pub(super) fn status(status: FeedbackStatus) -> String {
     let number = || status.0.to_string();
@@ -173,6 +188,19 @@ mod tests {
             (259_200, "3d"),
         ] {
             assert_eq!(span(Duration::from_secs(seconds)), written);
+        }
+    }
+
+    #[test]
+    fn moment_is_exact() {
+        for (millis, written) in [
+            (0, "0s"),
+            (200, "0.2s"),
+            (59_850, "59.85s"),
+            (301_000, "5m 1s"),
+            (3_600_001, "1h 0m 0.001s"),
+        ] {
+            assert_eq!(moment(Duration::from_millis(millis)), written);
         }
     }
 

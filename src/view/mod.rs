@@ -19,6 +19,7 @@ mod incident;
 mod preview;
 mod replay;
 mod rule;
+mod simulation;
 mod status;
 mod triage;
 
@@ -39,6 +40,7 @@ pub use self::incident::{
 pub use self::preview::{GroupView, PreviewView, RequestView, TrialView};
 pub use self::replay::{ReplayTotals, ReplayedDelivery, ReplayedEvent};
 pub use self::rule::{FindingKey, RuleView, rule_views};
+pub use self::simulation::{SimulatedIncident, SimulationView, StretchView};
 pub use self::status::{
     AppStatus, BackfillStatus, ConnectionView, OpenIncidentView, OpenIncidentsView, Problem,
     QueueView, RelayStatus, StatusQueueView,
@@ -67,6 +69,13 @@ fn text_or_null<S: Serializer>(value: &Option<impl Display>, to: S) -> Result<S:
 /// Serializes values as a list of their texts.
 fn texts<S: Serializer>(values: &[impl Display], to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(values.iter().map(ToString::to_string))
+}
+
+fn by_name<S: Serializer>(
+    counts: &BTreeMap<DestinationName, u64>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    to.collect_map(counts.iter().map(|(name, count)| (name.as_str(), count)))
 }
 
 /// Serializes pairs as an object, in their order.

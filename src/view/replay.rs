@@ -42,10 +42,3 @@ pub struct ReplayTotals {
     /// The number of events that cannot be parsed.
     pub cannot_be_replayed: u64,
 }
-
-fn by_name<S: Serializer>(
-    counts: &BTreeMap<DestinationName, u64>,
-    to: S,
-) -> Result<S::Ok, S::Error> {
-    to.collect_map(counts.iter().map(|(name, count)| (name.as_str(), count)))
-}
