@@ -47,11 +47,12 @@ pub use self::status::{
 };
 pub use self::triage::{ActView, ActorView, FeedbackView, MessageView, StatusJobView, TriageView};
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use serde::{Serialize, Serializer};
 
-use crate::model::Private;
+use crate::model::{DestinationName, Private};
 
 /// Serializes a value as its text.
 fn text<S: Serializer>(value: &impl Display, to: S) -> Result<S::Ok, S::Error> {
@@ -71,6 +72,7 @@ fn texts<S: Serializer>(values: &[impl Display], to: S) -> Result<S::Ok, S::Erro
     to.collect_seq(values.iter().map(ToString::to_string))
 }
 
+/// Serializes numbers as an object, by name.
 fn by_name<S: Serializer>(
     counts: &BTreeMap<DestinationName, u64>,
     to: S,

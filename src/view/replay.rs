@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
-use super::{text, text_or_null};
+use super::{by_name, text, text_or_null};
 use crate::model::{DeliveryId, DestinationName, EventId};
 
 /// A replayed event.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::cli::text::{self, Table};
-use crate::cli::words;
+use crate::cli::{timeline, words};
 use crate::deliver::preview::Preview;
 use crate::destination::{Request, Sent, Settings};
 use crate::model::{DestinationName, Event, EventState, ImageId, PlannedIncident, Private, Trace};
@@ -53,6 +53,7 @@ impl Trial<'_> {
             rules: rule_views(self.trace),
             incidents: self.incidents.iter().map(GroupView::from).collect(),
             deliveries: messages.collect(),
+            simulation: None,
         }
     }
 
@@ -89,6 +90,12 @@ pub(super) fn to_text(trial: &TrialView, only: Option<&DestinationName>) -> Stri
     for (index, incident) in trial.incidents.iter().enumerate() {
         let gap = if index == 0 { "\n" } else { "" };
         out.push_str(&format!("{gap}{}\n", escaped(&grouping(incident))));
+    }
+    if let Some(simulation) = &trial.simulation {
+        let events = words::counted(simulation.events, "report");
+        let head = format!("{events} from {} on", simulation.started_at);
+        out.push_str(&format!("\n{head}\n\n{}", timeline::to_text(simulation)));
+        return out;
     }
     if trial.deliveries.is_empty() {
         let who = only.map_or("anybody", DestinationName::as_str);

@@ -24,8 +24,11 @@ fn everything_written_arrives() {
     assert_eq!(loaded.report(), "");
     let [test] = loaded.tests.try_into().unwrap();
     assert_eq!(test.at.as_millis(), 1_772_302_200_000);
-    let Content::Created(feedback) = &test.event.content else {
-        panic!("{:?}", test.event)
+    let [one] = test.given.events() else {
+        panic!("{:?}", test.given)
+    };
+    let Content::Created(feedback) = &one.event.content else {
+        panic!("{:?}", one.event)
     };
     assert_eq!(feedback.faults, [FaultKind::CRASH]);
     assert_eq!(feedback.kind, Some(FeedbackKind::SUGGESTION));

@@ -72,8 +72,10 @@ impl MemoryStore {
             let mut works = Vec::with_capacity(leases.len());
             for lease in leases {
                 let delivered = delivered(&lease.item, keeps_handles);
-                complete_attempt::finish_attempt(tx, lease.token, &delivered)?;
-                works.push(lease.item);
+                let recorded = complete_attempt::finish_attempt(tx, lease.token, &delivered)?;
+                if recorded == Recorded::Recorded {
+                    works.push(lease.item);
+                }
             }
             Ok(works)
         })
