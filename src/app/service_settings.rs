@@ -1,8 +1,10 @@
 //! The settings of every service, built completely from one configuration before any of them is applied.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::orphaned_deliveries::former_names;
+use crate::admin::ComparedDestinations;
 use crate::archive::LinkSigner;
 use crate::config::Config;
 use crate::destination::{KindSettings, Paces};
@@ -85,12 +87,25 @@ pub fn intake_settings(config: &Config) -> intake::Settings {
 
 /// Returns the settings of simulations.
 pub fn simulation_settings(config: &Config) -> simulation::Settings {
-    let editable = config.destinations.iter();
-    let editable = editable.filter(|(_, settings)| settings.kind.keeps_handles());
     simulation::Settings {
         intake: intake_settings(config),
-        editable: editable.map(|(name, _)| name.clone()).collect(),
+        editable: editable(config),
     }
+}
+
+/// Returns what a comparison of rules with stored events needs to know about destinations.
+pub fn compared_destinations(config: &Config) -> ComparedDestinations {
+    ComparedDestinations {
+        former: former_names(config),
+        editable: editable(config),
+    }
+}
+
+/// Returns the destinations whose messages can be edited later.
+fn editable(config: &Config) -> BTreeSet<DestinationName> {
+    let all = config.destinations.iter();
+    let editable = all.filter(|(_, settings)| settings.kind.keeps_handles());
+    editable.map(|(name, _)| name.clone()).collect()
 }
 
 /// Returns the apps whose lists of feedback can be read.

@@ -9,6 +9,7 @@
 
 mod backfill;
 mod backup;
+mod comparison;
 mod delivery;
 mod destination;
 mod erase;
@@ -25,6 +26,7 @@ mod triage;
 
 pub use self::backfill::{BackfillView, BackfilledView};
 pub use self::backup::BackupView;
+pub use self::comparison::{ComparisonView, ExampleView, RouteChangeView, RouteView};
 pub use self::delivery::{
     AttemptView, DeliveryRecordView, DeliveryView, ManualResult, SendView, SpecView,
 };
