@@ -134,7 +134,9 @@ fn events(stretch: &StretchView) -> String {
     let [first, last] = stretch.events.unwrap_or_default();
     let said = match stretch.count {
         1 => format!("report {first}"),
-        count if last - first + 1 == count => format!("reports {first} to {last}, one message each"),
+        count if last - first + 1 == count => {
+            format!("reports {first} to {last}, one message each")
+        }
         count => format!("{count} of the reports {first} to {last}, one message each"),
     };
     match stretch.is_edit {

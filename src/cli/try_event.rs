@@ -18,8 +18,8 @@ use crate::intake;
 use crate::model::{
     AppName, Content, DeliveryIds, DestinationName, Event, Outcome, Timestamp, Trigger,
 };
-use crate::view::TrialView;
 use crate::simulation::{self, EVENTS_MAX, LASTS_MAX, Repeated};
+use crate::view::TrialView;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -48,7 +48,8 @@ pub(super) fn time(text: &str) -> Result<Timestamp, String> {
 
 /// Parses a duration.
 pub(super) fn span(text: &str) -> Result<Duration, String> {
-    span_or_weeks(text).ok_or_else(|| String::from("use a duration such as 200ms, 90s, 5m, 12h, 3d"))
+    span_or_weeks(text)
+        .ok_or_else(|| String::from("use a duration such as 200ms, 90s, 5m, 12h, 3d"))
 }
 
 /// Parses a duration of the configuration, or a number of weeks.

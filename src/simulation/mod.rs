@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use crate::feishu::{self, Found, Reading};
 use crate::intake;
-use crate::model::{Content, DestinationName, Event, EventId, EventSeq, Private, Timestamp, Trigger};
+use crate::model::{
+    Content, DestinationName, Event, EventId, EventSeq, Private, Timestamp, Trigger,
+};
 use crate::store::{Accepted, MemoryStore, StoreError, Topic, Work};
 
 pub use timeline::{About, Sent, Stretch, Timeline};

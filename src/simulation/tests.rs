@@ -88,7 +88,9 @@ fn simulate(rules: &str, events: &[Repeated], lasts: Option<Duration>) -> Timeli
 
 fn counts(counts: &BTreeMap<&DestinationName, u64>) -> Vec<(String, u64)> {
     let counts = counts.iter();
-    counts.map(|(name, count)| (name.to_string(), *count)).collect()
+    counts
+        .map(|(name, count)| (name.to_string(), *count))
+        .collect()
 }
 
 /// Returns each message of an incident to one destination: its time in seconds, its news and its count.
@@ -170,9 +172,9 @@ escalate = [{ count = 20, mention = "all" }, { after = "15m", send_to = "phone",
         .collect();
     assert_eq!(without_later_repeat, expected);
     assert_eq!(news(&timeline, "phone"), [(900, IncidentNews::Overdue, 15)]);
-    let threshold = timeline.sent.iter().find(|one| {
-        matches!(one.about, About::Incident { news, .. } if news == IncidentNews::Threshold)
-    });
+    let threshold = timeline.sent.iter().find(
+        |one| matches!(one.about, About::Incident { news, .. } if news == IncidentNews::Threshold),
+    );
     assert_eq!(threshold.unwrap().mentions, ["all"]);
 }
 
@@ -198,9 +200,16 @@ group_by = []
 #[test]
 fn trickle_ends_after_a_day_and_continues_in_a_linked_incident() {
     let timeline = simulate(RULES, &[crashes(100, 20 * MINUTE)], None);
-    let states: Vec<_> = timeline.incidents.iter().map(|one| one.progress.state).collect();
+    let states: Vec<_> = timeline
+        .incidents
+        .iter()
+        .map(|one| one.progress.state)
+        .collect();
     assert_eq!(states, [IncidentState::Continued, IncidentState::Quiet]);
-    assert_eq!(timeline.incidents[1].previous, Some(timeline.incidents[0].id));
+    assert_eq!(
+        timeline.incidents[1].previous,
+        Some(timeline.incidents[0].id)
+    );
 }
 
 #[test]
@@ -220,7 +229,10 @@ fn timeline_has_one_line_for_equal_messages_in_a_row() {
     let millis = Duration::from_millis;
     assert_eq!(
         found,
-        [(5, About::Report(1), millis(800)), (1, opened, millis(1000))]
+        [
+            (5, About::Report(1), millis(800)),
+            (1, opened, millis(1000))
+        ]
     );
     let all = timeline.stretches(None);
     let edits = all.iter().filter(|one| one.first.is_edit);
@@ -237,7 +249,11 @@ fn events_after_the_end_do_not_happen_and_order_follows_time() {
     let first = Repeated::once(event(FeedbackKind::SUGGESTION, &[]));
     let timeline = simulate(RULES, &[late.clone(), first], Some(MINUTE));
     assert_eq!(timeline.events, 1);
-    let sent: Vec<_> = timeline.sent.iter().map(|one| one.destination.as_str()).collect();
+    let sent: Vec<_> = timeline
+        .sent
+        .iter()
+        .map(|one| one.destination.as_str())
+        .collect();
     assert_eq!(sent, ["product", "warehouse"]);
     assert_eq!(late.last(), HOUR);
 }

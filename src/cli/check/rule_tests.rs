@@ -59,7 +59,8 @@ pub(super) fn run(config: &Config, tests: &[RuleTest]) -> Result<Ran, StoreError
         }
         let is_over_time = matches!(test.given, Given::OverTime(_));
         if is_over_time || (failures.is_empty() && test.expect.counts_anything()) {
-            let timeline = simulation::run(&simulated, test.at, test.given.events(), Some(test.lasts))?;
+            let timeline =
+                simulation::run(&simulated, test.at, test.given.events(), Some(test.lasts))?;
             failures.extend(counts::failures(test, &timeline));
             covered.extend(timeline.rules);
         }

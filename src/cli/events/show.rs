@@ -146,7 +146,9 @@ fn reason(counted: &CountedView) -> String {
     let position = position(counted);
     match counted.individual {
         0 => format!("{position}, in an incident of many keys"),
-        individual => format!("{position}, of which only the first {individual} are delivered individually"),
+        individual => {
+            format!("{position}, of which only the first {individual} are delivered individually")
+        }
     }
 }
 
@@ -196,9 +198,9 @@ mod tests {
     use crate::feishu;
     use crate::model::{
         Actor, ChangeSource, Condition, Delivery, DeliveryState, Effect, EventState, FeedbackAct,
-        FeedbackState, FeedbackStatus, Finding, GroupKey, Image, ImageState, IncidentId, IncidentState,
-        Private, RuleName, RuleTrace, StatusChange, StatusJobRecord, StatusJobState, Timestamp,
-        TriageAction,
+        FeedbackState, FeedbackStatus, Finding, GroupKey, Image, ImageState, IncidentId,
+        IncidentState, Private, RuleName, RuleTrace, StatusChange, StatusJobRecord, StatusJobState,
+        Timestamp, TriageAction,
     };
     use crate::view::{ArrivalView, LateSummaryView, MessageView, RuleView, TriageView};
 

@@ -27,7 +27,8 @@ impl Reader<'_> {
         let before = out.count();
         let entries = written.into_inner();
         if entries.is_empty() {
-            let help = "write at least one: events = [{ event = \"…\", times = 300, every = \"200ms\" }]";
+            let help =
+                "write at least one: events = [{ event = \"…\", times = 300, every = \"200ms\" }]";
             out.add_with_help(codes::MISSING_KEY, &at, "there are no events", help);
         }
         let entries = entries.into_iter().enumerate();
@@ -38,7 +39,9 @@ impl Reader<'_> {
             })
             .collect();
         let events: Vec<Repeated> = events.into_iter().collect::<Option<_>>()?;
-        let total = events.iter().fold(0_u64, |sum, one| sum.saturating_add(one.times));
+        let total = events
+            .iter()
+            .fold(0_u64, |sum, one| sum.saturating_add(one.times));
         if total > EVENTS_MAX {
             let message = format!("{total} events; a test has at most {EVENTS_MAX}");
             out.add(codes::OUT_OF_RANGE, &at, message);
@@ -46,7 +49,12 @@ impl Reader<'_> {
         let last = events.iter().map(Repeated::last).max()?;
         if last > LASTS_MAX {
             let message = format!("the last event is later than {LASTS_MAX_TEXT} after the start");
-            out.add_with_help(codes::OUT_OF_RANGE, &at, message, "shorten `every` or `after`");
+            out.add_with_help(
+                codes::OUT_OF_RANGE,
+                &at,
+                message,
+                "shorten `every` or `after`",
+            );
         }
         let lasts = lasts(&raw.lasts, last, test, out);
         (out.count() == before).then_some((Given::OverTime(events), lasts))
@@ -58,7 +66,10 @@ impl Reader<'_> {
             let help = "name a file with an event; `feedback-relay events sample` has some";
             missing(at, "event", help, out);
         }
-        let times = raw.times.as_ref().map_or(Some(1), |node| times(node, at, out));
+        let times = raw
+            .times
+            .as_ref()
+            .map_or(Some(1), |node| times(node, at, out));
         let is_repeated = times.is_some_and(|times| times > 1);
         match &raw.every {
             None if is_repeated => {

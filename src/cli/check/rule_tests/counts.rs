@@ -34,7 +34,10 @@ fn differences(
         let came = came.get(destination).copied().unwrap_or(0);
         if came != expected.value {
             let wanted = counted(expected.value, noun);
-            let what = format!("expected {wanted} to {destination}, and there {}", are(came));
+            let what = format!(
+                "expected {wanted} to {destination}, and there {}",
+                are(came)
+            );
             let view = timeline::view(test.at, timeline, Some(destination));
             failures.push(test.failed(&expected.place, &what, Some(why(&view))));
         }
