@@ -114,6 +114,8 @@ impl Events<'_> {
                 state: incident.progress.state,
                 number: self.store.report_number(incident.id, event).await?,
                 count: incident.progress.count,
+                individual: incident.progress.terms.from,
+                key: incident.key.0,
                 rule: incident.rule,
             });
         }

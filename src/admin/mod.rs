@@ -4,6 +4,7 @@
 //! and the parts of the configuration that they need, and return [`view`](crate::view)s. They print nothing.
 
 pub mod backup;
+mod compare;
 pub mod deliveries;
 pub mod destinations;
 pub mod erase;
@@ -13,6 +14,7 @@ mod replay;
 mod select;
 mod show;
 
+pub use self::compare::ComparedDestinations;
 pub use self::events::{EventConfig, Events, FoundEvents, find, find_all};
 pub use self::replay::{Replay, Replayed};
 pub use self::select::{EventQuery, Selection};

@@ -11,7 +11,7 @@ use crate::store::{EventFilter, EventRow, StoreError};
 use crate::view::EventSummary;
 
 /// The number of rows that are read at a time.
-const PAGE: usize = 500;
+pub(super) const PAGE: usize = 500;
 
 /// Selects events. A field that is `None` or empty restricts nothing.
 #[derive(Clone, Debug, Default)]
@@ -216,7 +216,7 @@ impl Selection<'_> {
 }
 
 /// Returns the event of a row.
-fn stored(row: &EventRow) -> StoredEvent {
+pub(super) fn stored(row: &EventRow) -> StoredEvent {
     StoredEvent {
         seq: row.seq,
         id: row.id.clone(),

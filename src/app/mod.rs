@@ -27,7 +27,8 @@ pub use self::running::Running;
 pub use self::serve::{Process, Surroundings};
 use self::service_settings::ServiceSettings;
 pub use self::service_settings::{
-    Clients, PartsError, destinations, intake_settings, names, sources,
+    Clients, PartsError, compared_destinations, destinations, intake_settings, names,
+    simulation_settings, sources,
 };
 pub use self::systemd::ServiceManager;
 use crate::config::Config;

@@ -1,8 +1,10 @@
 //! The settings of every service, built completely from one configuration before any of them is applied.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::orphaned_deliveries::former_names;
+use crate::admin::ComparedDestinations;
 use crate::archive::LinkSigner;
 use crate::config::Config;
 use crate::destination::{KindSettings, Paces};
@@ -14,7 +16,7 @@ use crate::render::Family;
 use crate::slack::SlackClient;
 use crate::telemetry::Names;
 use crate::triage::SlackTarget;
-use crate::{deliver, destination, images, intake, retention, triage};
+use crate::{deliver, destination, images, intake, retention, simulation, triage};
 
 /// The settings of every service, built from one configuration. A reload replaces them.
 pub(super) struct ServiceSettings {
@@ -81,6 +83,29 @@ pub fn intake_settings(config: &Config) -> intake::Settings {
         body_bytes_max: config.server.max_body,
         ids_retain: retention::ids_retain(config.store.retain),
     }
+}
+
+/// Returns the settings of simulations.
+pub fn simulation_settings(config: &Config) -> simulation::Settings {
+    simulation::Settings {
+        intake: intake_settings(config),
+        editable: editable(config),
+    }
+}
+
+/// Returns what a comparison of rules with stored events needs to know about destinations.
+pub fn compared_destinations(config: &Config) -> ComparedDestinations {
+    ComparedDestinations {
+        former: former_names(config),
+        editable: editable(config),
+    }
+}
+
+/// Returns the destinations whose messages can be edited later.
+fn editable(config: &Config) -> BTreeSet<DestinationName> {
+    let all = config.destinations.iter();
+    let editable = all.filter(|(_, settings)| settings.kind.keeps_handles());
+    editable.map(|(name, _)| name.clone()).collect()
 }
 
 /// Returns the apps whose lists of feedback can be read.

@@ -1,6 +1,7 @@
 //! Implements `check`: reports every mistake in the configuration, runs its `[[tests]]`, and optionally checks
 //! over the network.
 
+mod against;
 mod annotations;
 mod online;
 mod rule_tests;
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 
 use self::rule_tests::Ran;
 use super::context::{Context, Exit, Failure, block_on};
+use super::values::{self, Since};
 use crate::config::{Config, Loaded};
 use crate::destination::KindSettings;
 use crate::diag::Level;
@@ -21,6 +23,7 @@ Examples:
   feedback-relay check
   feedback-relay --config staging.toml check --deny-warnings
   feedback-relay check --online           also check with the platforms; posts nothing
+  feedback-relay check --against 14d      which stored events these rules would send elsewhere; sends nothing
   feedback-relay check --format github    in a workflow: annotate the lines of the pull request
 
 Exit status: 0 success, 1 a failed test or online check, or warnings with --deny-warnings, 2 errors.";
@@ -32,6 +35,10 @@ pub(super) struct Args {
     /// Nothing is posted
     #[arg(long)]
     online: bool,
+    /// Also compare these rules with the stored events since this long ago or this time: which of them would go to
+    /// other destinations than they went. Nothing is sent; differences do not change the exit status
+    #[arg(long, value_name = "TIME", value_parser = values::since)]
+    against: Option<Since>,
     /// Also fail on warnings
     #[arg(long)]
     deny_warnings: bool,
@@ -85,7 +92,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let counts = count(&loaded);
     let contents = loaded.config.as_ref().map(Contents::of);
     let ran = match &loaded.config {
-        Some(config) => rule_tests::run(config, &loaded.tests),
+        Some(config) => rule_tests::run(config, &loaded.tests)?,
         None => Ran::default(),
     };
     let file = context.file();
@@ -93,6 +100,10 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let findings = match &loaded.config {
         Some(config) if args.online => Some(run_online(context, config)?),
         Some(_) | None => None,
+    };
+    let comparison = match (&loaded.config, args.against) {
+        (Some(config), Some(since)) => Some(against::compare(context, config, since)?),
+        _ => None,
     };
     let format = if args.json { Format::Json } else { args.format };
     match format {
@@ -104,6 +115,9 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
             }
             if let Some(findings) = &findings {
                 answer["online"] = online::to_json(findings);
+            }
+            if let Some(comparison) = &comparison {
+                answer["against"] = json!(comparison);
             }
             context.out.json(&answer);
         }
@@ -126,6 +140,9 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
         }
         if let Some(findings) = &findings {
             context.out.text(&online::table(findings));
+        }
+        if let Some(comparison) = &comparison {
+            context.out.text(&against::to_text(comparison));
         }
     }
     let findings = findings.unwrap_or_default();

@@ -25,6 +25,7 @@ mod reading;
 mod schema;
 mod serve;
 mod text;
+mod timeline;
 mod try_event;
 mod values;
 mod words;

@@ -5,9 +5,10 @@ mod show;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::context::{self, Context, Exit, Failure, block_on, names};
-use super::{reading, values};
+use super::{reading, timeline, values};
 use crate::app;
 use crate::config::Config;
 use crate::deliver::preview::{Parts, Preview, merged, preview};
@@ -17,11 +18,14 @@ use crate::intake;
 use crate::model::{
     AppName, Content, DeliveryIds, DestinationName, Event, Outcome, Timestamp, Trigger,
 };
+use crate::simulation::{self, EVENTS_MAX, LASTS_MAX, Repeated};
+use crate::view::TrialView;
 
 const EXAMPLES: &str = "\
 Examples:
   feedback-relay try tests/events/white-screen.json
   feedback-relay try event.json --to oncall-chat --send
+  feedback-relay try tests/events/crash.json --times 300 --every 200ms    a storm: what is sent when
   feedback-relay events show 5e3702a84e847582be8db7fb73283c02 --body --json | jq .body | feedback-relay try -
 
 EVENT.json contains a decrypted event as Feishu pushes it, or its `event` object alone.";
@@ -47,9 +51,35 @@ pub(super) struct Args {
     /// When the event is received, for `when` of rules, such as 2026-03-01T02:10:00+08:00 [default: now]
     #[arg(long, value_name = "TIME", value_parser = values::time)]
     at: Option<Timestamp>,
+    /// Show what would be sent if the event came this often, each time as a new report: a timeline until the last
+    /// timer, instead of the messages
+    #[arg(long, value_name = "N", requires = "every", conflicts_with = "send", value_parser = clap::value_parser!(u64).range(1..=EVENTS_MAX))]
+    times: Option<u64>,
+    /// The time between two of them, such as 200ms
+    #[arg(long, value_name = "DURATION", requires = "times", value_parser = values::span)]
+    every: Option<Duration>,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+impl Args {
+    /// Returns how often the event comes; `None` without `--times`.
+    fn repeated(&self, event: &Event) -> Result<Option<Repeated>, Failure> {
+        let (Some(times), Some(every)) = (self.times, self.every) else {
+            return Ok(None);
+        };
+        let repeated = Repeated {
+            times,
+            every,
+            ..Repeated::once(event.clone())
+        };
+        if repeated.last() > LASTS_MAX {
+            let wrong = "the last event would come more than 31 days after the first; use a smaller --times or --every";
+            return Err(Failure::Usage(wrong.into()));
+        }
+        Ok(Some(repeated))
+    }
 }
 
 /// Plans and renders the event; with `--send`, sends the messages.
@@ -72,6 +102,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
         Some(file) => add_report(file, &mut event, &config, args)?,
         None => ask_store(context, &config, &mut event)?,
     }
+    let repeated = args.repeated(&event)?;
     let parts = Parts {
         destinations: &config.destinations,
         names: &app::names(&config),
@@ -101,6 +132,11 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let incidents: Vec<_> = incidents
         .map(|incident| merged(incident, &config.destinations))
         .collect();
+    let simulation = repeated.map(|repeated| {
+        let settings = app::simulation_settings(&config);
+        let timeline = simulation::run(&settings, received_at, &[repeated], None)?;
+        Ok::<_, Failure>(timeline::view(received_at, &timeline, args.to.as_ref()))
+    });
     let trial = show::Trial {
         event: &event,
         state: plan.state,
@@ -110,7 +146,10 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
         destinations: &config.destinations,
         sent: sent.as_deref(),
     };
-    let trial = trial.view();
+    let trial = TrialView {
+        simulation: simulation.transpose()?,
+        ..trial.view()
+    };
     if args.json {
         context.out.json(&trial);
     } else {

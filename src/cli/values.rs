@@ -28,7 +28,7 @@ impl Since {
 
 /// Parses `3d`, or a time with its zone.
 pub(super) fn since(text: &str) -> Result<Since, String> {
-    if let Some(span) = span(text) {
+    if let Some(span) = span_or_weeks(text) {
         return Ok(Since::Ago(span));
     }
     time(text).map(Since::At).map_err(|_not_a_time| {
@@ -46,8 +46,14 @@ pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     Ok(Timestamp::from_millis(time.as_millisecond()))
 }
 
+/// Parses a duration.
+pub(super) fn span(text: &str) -> Result<Duration, String> {
+    span_or_weeks(text)
+        .ok_or_else(|| String::from("use a duration such as 200ms, 90s, 5m, 12h, 3d"))
+}
+
 /// Parses a duration of the configuration, or a number of weeks.
-fn span(text: &str) -> Option<Duration> {
+fn span_or_weeks(text: &str) -> Option<Duration> {
     let weeks = text.trim().strip_suffix('w');
     match weeks {
         Some(weeks) => duration(&format!("{weeks}d"))?.checked_mul(7),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{FeedbackStatus, Severity};
+use crate::model::{FeedbackStatus, GroupKey, Private, Severity};
 use crate::view::{AttemptView, FindingKey, ImageView, RuleView, SpecView};
 
 /// Returns `-` for an absent text.
@@ -31,6 +31,29 @@ pub(super) fn span(span: Duration) -> String {
     format!("{seconds}s")
 }
 
+/// Returns a time from a start, exact to the millisecond: `0.2s`, `5m 1s`, `1h 0m 1s`.
+pub(super) fn moment(after: Duration) -> String {
+    let (millis, seconds) = (after.subsec_millis(), after.as_secs());
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    let mut said = match (hours, minutes) {
+        (0, 0) => String::new(),
+        (0, minutes) => format!("{minutes}m "),
+        (hours, minutes) => format!("{hours}h {minutes}m "),
+    };
+    let fraction = format!(".{millis:03}");
+    let fraction = fraction.trim_end_matches('0').trim_end_matches('.');
+    said.push_str(&format!("{}{fraction}s", seconds % 60));
+    said
+}
+
+/// Returns the keys of a group, and its values.
+pub(super) fn group(key: &[(GroupKey, Option<Private>)]) -> (String, String) {
+    let keys: Vec<&str> = key.iter().map(|(key, _)| key.key()).collect();
+    let values = key.iter();
+    let values = values.map(|(_, value)| or_dash(value.as_ref().map(Private::expose)));
+    (keys.join(", "), values.collect::<Vec<_>>().join(", "))
+}
+
 /// Returns the name of a status, otherwise its number.
 pub(super) fn status(status: FeedbackStatus) -> String {
     let number = || status.0.to_string();
@@ -40,8 +63,8 @@ pub(super) fn status(status: FeedbackStatus) -> String {
 /// Describes the result of a rule in a few words.
 pub(super) fn finding(rule: &RuleView) -> String {
     match rule.finding {
-        FindingKey::Matched => "matched".into(),
-        FindingKey::Continued => "matched, continues".into(),
+        FindingKey::Matched => format!("matched{}", within(rule)),
+        FindingKey::Continued => format!("matched, continues{}", within(rule)),
         FindingKey::Failed => format!("no: {}", condition(rule)),
         FindingKey::Excepted => format!("no: excepted, {}", condition(rule)),
         FindingKey::NotNow => format!("not now: {}", time(rule)),
@@ -49,7 +72,15 @@ pub(super) fn finding(rule: &RuleView) -> String {
     }
 }
 
-/// Describes the times at which a rule counts, and the time that is none of them.
+/// Describes the times of a matched rule with `when`; empty without it.
+fn within(rule: &RuleView) -> String {
+    match rule.key {
+        Some(_) => format!(": {}", time(rule)),
+        None => String::new(),
+    }
+}
+
+/// Describes the times at which a rule counts, and the time of receipt.
 fn time(rule: &RuleView) -> String {
     let found = rule.found.as_ref().map_or("", |found| found.expose());
     let wanted = rule.wanted.as_deref().unwrap_or_default();
@@ -124,7 +155,7 @@ pub(super) fn severity(severity: Severity) -> String {
 mod tests {
     use super::*;
     use crate::cli::tests::{an_attempt, an_order};
-    use crate::model::{Condition, Finding, Private, RuleName, RuleTrace};
+    use crate::model::{Condition, Finding, RuleName, RuleTrace};
 
     #[test]
     fn a_finding_names_key_wish_and_what_was_there() {
@@ -157,9 +188,21 @@ mod tests {
             let trace = RuleTrace {
                 rule: RuleName::new("blank screen"),
                 finding: given,
+                when: None,
             };
             assert_eq!(finding(&RuleView::from(&trace)), shown);
         }
+        let by_day = RuleTrace {
+            rule: RuleName::new("by day"),
+            finding: Finding::Matched { last: true },
+            when: Some(Condition {
+                key: "when",
+                wanted: "09:00-18:00".into(),
+                found: Private::new("Mon 10:12 in UTC"),
+            }),
+        };
+        let shown = finding(&RuleView::from(&by_day));
+        assert_eq!(shown, "matched: 09:00-18:00 (it is Mon 10:12 in UTC)");
     }
 
     #[test]
@@ -173,6 +216,19 @@ mod tests {
             (259_200, "3d"),
         ] {
             assert_eq!(span(Duration::from_secs(seconds)), written);
+        }
+    }
+
+    #[test]
+    fn moment_is_exact() {
+        for (millis, written) in [
+            (0, "0s"),
+            (200, "0.2s"),
+            (59_850, "59.85s"),
+            (301_000, "5m 1s"),
+            (3_600_001, "1h 0m 0.001s"),
+        ] {
+            assert_eq!(moment(Duration::from_millis(millis)), written);
         }
     }
 

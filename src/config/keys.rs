@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value as Json, json};
 use tracing_subscriber::filter::LevelFilter;
 
-use super::test_schema::{at, with};
+use super::test_schema::{at, times, with};
 use super::values::Interval;
 use crate::destination::RateLimit;
 use crate::feishu::{Receive, Urgent};
@@ -258,8 +258,8 @@ keys! {
         path: String,
     }
 
-    /// A test of the rules with a sample event
-    pub(super) struct RawTest needs ["name", "event", "expect"] {
+    /// A test of the rules with sample events
+    pub(super) struct RawTest needs ["name", "expect"] {
         /// The test's name
         name: String,
         /// The time of the test's clock, with the offset; default: the event's own time
@@ -270,8 +270,28 @@ keys! {
         feedback: Many<String>,
         /// Values that replace fields of the event, by Feishu's names
         with: Node [with()],
+        /// In place of `event`: events over time, for tests of incidents. At most 10000
+        events: Many<RawEvents>,
+        /// With `events`: how long the clock runs, from `at` on; default: until the last event
+        lasts @ "for": Duration,
         /// The expected outcome
         expect: RawExpect,
+    }
+
+    /// An event that happens once or several times
+    pub(super) struct RawEvents needs ["event"] {
+        /// A file with an event, as `feedback-relay events sample` prints one
+        event: String,
+        /// How often it happens, each time as a new report
+        times: Node [times()] = 1,
+        /// The time between two of them
+        every: Duration,
+        /// When the first one happens, from `at` on
+        after: Duration = "0s",
+        /// Values that replace fields of the event, by Feishu's names
+        with: Node [with()],
+        /// For a change of status: files with the reports that the store would have
+        feedback: Many<String>,
     }
 
     /// The expected outcome
@@ -286,8 +306,17 @@ keys! {
         template: String,
         /// Texts that every message must contain
         contains: Many<String>,
+        /// Texts that no message may contain
+        lacks: Many<String>,
         /// Whether the event must be left unrouted
         unrouted: bool,
+        /// The number of messages to each destination while the clock runs, without edits; other destinations are
+        /// not checked
+        messages: Named<u32>,
+        /// The number of edits of earlier messages at each destination
+        edits: Named<u32>,
+        /// The number of incidents that are opened
+        incidents: u32,
     }
 }
 
@@ -343,6 +372,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Key> {
         RawSuccess::KEYS,
         RawFile::KEYS,
         RawTest::KEYS,
+        RawEvents::KEYS,
         RawExpect::KEYS,
         InFile::KEYS,
     ];
@@ -358,7 +388,11 @@ impl RawExpect {
             && self.severity.is_none()
             && self.template.is_none()
             && self.contains.is_none()
+            && self.lacks.is_none()
             && self.unrouted.is_none()
+            && self.messages.is_none()
+            && self.edits.is_none()
+            && self.incidents.is_none()
     }
 }
 

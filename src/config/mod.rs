@@ -55,7 +55,7 @@ use crate::{destination, images, store};
 
 pub use included::Included;
 pub use reload::{Changes, FORCE, changes, takes_away};
-pub use rule_tests::{Expect, Expected, RuleTest};
+pub use rule_tests::{Counts, Expect, Expected, Given, RuleTest};
 pub use rules::WrittenRule;
 pub use schema::schema;
 

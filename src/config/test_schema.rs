@@ -4,11 +4,17 @@ use serde_json::{Value, json};
 
 use crate::feishu::{CREATED_FIELDS, UPDATED_FIELDS};
 use crate::model::{FaultKind, FeedbackKind, FeedbackStatus, SourceKind};
+use crate::simulation::EVENTS_MAX;
 use crate::toml_reader::schema::{code, many};
 
 /// Returns the schema of the time of a test.
 pub(super) fn at() -> Value {
     json!({ "type": "string", "examples": ["2026-03-01T02:10:00+08:00"] })
+}
+
+/// Returns the schema of the number of events of a test.
+pub(super) fn times() -> Value {
+    json!({ "type": "integer", "minimum": 1, "maximum": EVENTS_MAX })
 }
 
 /// Returns the schema of `with` of a test.

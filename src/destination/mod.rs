@@ -384,6 +384,12 @@ impl KindSettings {
         }
     }
 
+    /// Returns whether its messages can be replied to in a thread and updated later. See
+    /// [`Destination::keeps_handles`].
+    pub const fn keeps_handles(&self) -> bool {
+        matches!(self, Self::FeishuApp { .. } | Self::SlackApp { .. })
+    }
+
     /// Returns whether its messages carry buttons: actions reach the relay, and the operator wants them.
     pub const fn has_buttons(&self) -> bool {
         match self {

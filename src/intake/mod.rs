@@ -170,11 +170,10 @@ impl Intake {
         if let Found::Event(event) = &mut reading.found {
             attach_reports(&self.store, &settings.apps, event).await?;
         }
-        let plan = plan(&reading, &settings.rules, now);
         let event_id = reading.id.clone();
         let about_another_app = is_about_another(app, &reading, &settings);
         let notice = unreadable(app, &reading);
-        let arrival = arrival(app, reading, &plan, &settings, now);
+        let (plan, arrival) = planned(app, reading, &settings, now);
         let accepted = self.store.accept(arrival).await?;
         self.count(app, &event_id, &plan, accepted, arrived);
         if about_another_app {
@@ -229,6 +228,18 @@ fn too_old(reading: &Reading, ids_retain: Duration, now: Timestamp) -> Option<Du
         return None;
     }
     Some(now.since(created_at)).filter(|age| *age > ids_retain)
+}
+
+/// Applies the rules to an event received now. Returns the plan and the event as it is stored. Pure.
+pub fn planned(
+    app: &AppName,
+    reading: Reading,
+    settings: &Settings,
+    now: Timestamp,
+) -> (Plan, Arrival) {
+    let plan = plan(&reading, &settings.rules, now);
+    let arrival = arrival(app, reading, &plan, settings, now);
+    (plan, arrival)
 }
 
 /// Applies the rules to an event received now.

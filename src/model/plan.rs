@@ -115,6 +115,8 @@ pub struct Trace {
 pub struct RuleTrace {
     pub rule: RuleName,
     pub finding: Finding,
+    /// For a match of a rule with `when`: its times, and the local time that is one of them.
+    pub when: Option<Condition>,
 }
 
 /// The result of matching one rule against an event.

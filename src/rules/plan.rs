@@ -156,9 +156,11 @@ fn route(
     for rule in rest.by_ref() {
         let judged = rule.judge(subjects, at);
         if let Some(trace) = trace.as_deref_mut() {
+            let hours = rule.hours.as_ref().filter(|_| judged.is_ok());
             trace.rules.push(RuleTrace {
                 rule: rule.name.clone(),
                 finding: rule.finding(&judged),
+                when: hours.map(|hours| hours.condition(at)),
             });
         }
         if judged.is_err() {
@@ -268,5 +270,6 @@ fn not_reached(rule: &Rule) -> RuleTrace {
     RuleTrace {
         rule: rule.name.clone(),
         finding: Finding::NotReached,
+        when: None,
     }
 }

@@ -63,7 +63,7 @@ use incidents::write_incident;
 pub use incidents::{INCIDENT, IncidentFilter, IncidentRecord, MergingIncident, read_incident};
 pub use plan_deliveries::{EventImages, ImageWaits, plan_deliveries};
 pub use records::*;
-pub use sqlite::explain_access;
+pub use sqlite::{MemoryStore, Ran, explain_access};
 use summaries::write_summary;
 pub use summaries::{SUMMARY, read_summary};
 pub use wakeups::Topic;

@@ -76,6 +76,7 @@ codes! {
     TEST_WITH = "E061", "`with` of a test names a field that the event does not have";
     UNKNOWN_RULE = "E062", "no such rule";
     TEST_FAILED = "E063", "a test fails";
+    TEST_KEYS = "E064", "a key of a test that has no effect there";
     NO_RULES = "W001", "no rules";
     HTTP_TARGET = "W002", "a destination without TLS";
     SECRET_IN_FILE = "W003", "a secret written in the file";

@@ -226,6 +226,11 @@ pub struct CountedView {
     pub number: u64,
     /// The number of reports.
     pub count: u64,
+    /// The values of `group_by`, in its order; null where the report has none. Empty for an incident of many keys.
+    #[serde(serialize_with = "key")]
+    pub key: Vec<(GroupKey, Option<Private>)>,
+    /// How many of its reports are delivered individually: the first ones.
+    pub individual: u64,
 }
 
 /// The result of closing an incident.

@@ -9,6 +9,7 @@
 
 mod backfill;
 mod backup;
+mod comparison;
 mod delivery;
 mod destination;
 mod erase;
@@ -19,11 +20,13 @@ mod incident;
 mod preview;
 mod replay;
 mod rule;
+mod simulation;
 mod status;
 mod triage;
 
 pub use self::backfill::{BackfillView, BackfilledView};
 pub use self::backup::BackupView;
+pub use self::comparison::{ComparisonView, ExampleView, RouteChangeView, RouteView};
 pub use self::delivery::{
     AttemptView, DeliveryRecordView, DeliveryView, ManualResult, SendView, SpecView,
 };
@@ -39,17 +42,19 @@ pub use self::incident::{
 pub use self::preview::{GroupView, PreviewView, RequestView, TrialView};
 pub use self::replay::{ReplayTotals, ReplayedDelivery, ReplayedEvent};
 pub use self::rule::{FindingKey, RuleView, rule_views};
+pub use self::simulation::{SimulatedIncident, SimulationView, StretchView};
 pub use self::status::{
     AppStatus, BackfillStatus, ConnectionView, OpenIncidentView, OpenIncidentsView, Problem,
     QueueView, RelayStatus, StatusQueueView,
 };
 pub use self::triage::{ActView, ActorView, FeedbackView, MessageView, StatusJobView, TriageView};
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use serde::{Serialize, Serializer};
 
-use crate::model::Private;
+use crate::model::{DestinationName, Private};
 
 /// Serializes a value as its text.
 fn text<S: Serializer>(value: &impl Display, to: S) -> Result<S::Ok, S::Error> {
@@ -67,6 +72,14 @@ fn text_or_null<S: Serializer>(value: &Option<impl Display>, to: S) -> Result<S:
 /// Serializes values as a list of their texts.
 fn texts<S: Serializer>(values: &[impl Display], to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(values.iter().map(ToString::to_string))
+}
+
+/// Serializes numbers as an object, by name.
+fn by_name<S: Serializer>(
+    counts: &BTreeMap<DestinationName, u64>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    to.collect_map(counts.iter().map(|(name, count)| (name.as_str(), count)))
 }
 
 /// Serializes pairs as an object, in their order.

@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{RuleView, SendView, SpecView, text, texts};
+use super::{RuleView, SendView, SimulationView, SpecView, text, texts};
 use crate::model::{
     AppName, DestinationName, EventId, EventState, GroupKey, PlannedIncident, Private, RuleName,
 };
@@ -23,6 +23,8 @@ pub struct TrialView {
     /// How each matched rule that groups the report counts it.
     pub incidents: Vec<GroupView>,
     pub deliveries: Vec<PreviewView>,
+    /// What would be sent over time if the event came several times; null if that was not asked for.
+    pub simulation: Option<SimulationView>,
 }
 
 /// The incident that a rule counts a report in.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
-use super::{text, text_or_null};
+use super::{by_name, text, text_or_null};
 use crate::model::{DeliveryId, DestinationName, EventId};
 
 /// A replayed event.
@@ -41,11 +41,4 @@ pub struct ReplayTotals {
     pub to_nobody: u64,
     /// The number of events that cannot be parsed.
     pub cannot_be_replayed: u64,
-}
-
-fn by_name<S: Serializer>(
-    counts: &BTreeMap<DestinationName, u64>,
-    to: S,
-) -> Result<S::Ok, S::Error> {
-    to.collect_map(counts.iter().map(|(name, count)| (name.as_str(), count)))
 }

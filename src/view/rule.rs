@@ -11,7 +11,8 @@ pub struct RuleView {
     #[serde(serialize_with = "text")]
     pub rule: RuleName,
     pub finding: FindingKey,
-    /// The key that decided: of `match` or `except`, or `when`; null if none did.
+    /// The key that decided: of `match` or `except`, or `when`; null if none did. A match names `when` if the rule
+    /// has it.
     pub key: Option<&'static str>,
     /// The rule's value of this key, as written in the configuration.
     pub wanted: Option<String>,
@@ -41,8 +42,8 @@ pub enum FindingKey {
 impl From<&RuleTrace> for RuleView {
     fn from(trace: &RuleTrace) -> Self {
         let (finding, condition) = match &trace.finding {
-            Finding::Matched { last: true } => (FindingKey::Matched, None),
-            Finding::Matched { last: false } => (FindingKey::Continued, None),
+            Finding::Matched { last: true } => (FindingKey::Matched, trace.when.as_ref()),
+            Finding::Matched { last: false } => (FindingKey::Continued, trace.when.as_ref()),
             Finding::Failed(condition) => (FindingKey::Failed, Some(condition)),
             Finding::Excepted(condition) => (FindingKey::Excepted, Some(condition)),
             Finding::NotNow(condition) => (FindingKey::NotNow, Some(condition)),
@@ -72,6 +73,7 @@ mod tests {
         let trace = RuleTrace {
             rule: RuleName::new("blank screen"),
             finding: Finding::NotReached,
+            when: None,
         };
         let json = serde_json::to_value(RuleView::from(&trace)).unwrap();
         assert_eq!(json["finding"], "not_reached");

@@ -16,6 +16,7 @@ const LEVELS: &[(&str, f64)] = &[
     ("config", 7.0),
     ("web", 6.0),
     ("admin", 5.5),
+    ("simulation", 5.2),
     ("intake", 5.0),
     ("deliver", 5.0),
     ("images", 5.0),

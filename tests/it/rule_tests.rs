@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::Relay;
+use crate::harness::{Feedback, Receiver, Relay};
 
 const RULES: &str = r#"
 [destinations.archive]
@@ -245,4 +245,234 @@ fn test_judges_when_at_its_own_time() {
     assert_eq!(failed.code(), 1, "{failed:?}");
     let why = "\"pay\": not now: 22:00-08:00 (it is Sun 12:10 in Asia/Shanghai)";
     assert!(failed.stdout.contains(why), "{}", failed.stdout);
+}
+
+/// Faults go to a bot; the app's messages can be edited; a program gets everything.
+const STORM: &str = r#"
+app_secret = "${APP_SECRET:-s}"
+[destinations.oncall-chat]
+kind = "feishu-bot"
+url = "${BOT_URL:-https://open.feishu.cn/open-apis/bot/v2/hook/x}"
+[destinations.war-room]
+kind = "feishu-app"
+app = "shop"
+chat_id = "oc_1"
+[destinations.product]
+kind = "file"
+path = "product.jsonl"
+[[rules]]
+name = "everything"
+send_to = "archive"
+continue = true
+[[rules]]
+name = "faults"
+match = { type = "fault" }
+send_to = ["oncall-chat", "war-room"]
+[[rules]]
+name = "suggestions"
+match = { type = "suggestion" }
+send_to = "product"
+[destinations.archive]
+kind = "file"
+path = "archive.jsonl"
+"#;
+
+/// Prepares a folder with these tests, a crash and a suggestion.
+fn storm(tests: &str) -> Relay {
+    let relay = Relay::prepared(&format!("{}{tests}", Relay::config(STORM)));
+    for kind in ["crash", "suggestion"] {
+        let sample = relay.run(&["events", "sample", kind]);
+        relay.write(&format!("events/{kind}.json"), &sample.stdout);
+    }
+    relay
+}
+
+#[test]
+fn storm_of_three_hundred_crashes_is_six_cards() {
+    let relay = storm(
+        r#"
+[[tests]]
+name = "three hundred crashes are six cards"
+at = "2026-03-01T02:10:00+08:00"
+events = [{ event = "events/crash.json", times = 300, every = "200ms" }, { event = "events/suggestion.json", after = "10s" }]
+expect = { messages = { oncall-chat = 6, war-room = 6, product = 1, archive = 301 }, edits = { war-room = 11, oncall-chat = 0 }, incidents = 1 }
+[[tests]]
+name = "later a digest, and a last word"
+at = "2026-03-01T02:10:00+08:00"
+events = { event = "events/crash.json", times = 300, every = "200ms" }
+for = "1h"
+expect = { messages = { oncall-chat = 8, war-room = 7 } }
+[[tests]]
+name = "one crash is one card, and mentions nobody"
+event = "events/crash.json"
+expect = { rule = "faults", messages = { oncall-chat = 1 }, incidents = 1, lacks = "@all" }
+"#,
+    );
+    let checked = relay.run(&["check", "--json"]);
+    assert_eq!(checked.code(), 0, "{checked:?}");
+    let wanted = json!({ "count": 3, "failed": 0, "failures": [], "uncovered": [] });
+    assert_eq!(checked.json()["tests"], wanted);
+    assert_eq!(relay.read("archive.jsonl"), "", "nothing is sent");
+}
+
+#[test]
+fn failing_storm_shows_what_was_sent_when() {
+    let relay = storm(
+        r#"
+[[tests]]
+name = "quiet"
+at = "2026-03-01T02:10:00+08:00"
+events = [{ event = "events/crash.json", times = 300, every = "200ms" }, { event = "events/crash.json", with = { fault_type = "freeze" } }]
+expect = { messages = { oncall-chat = 1, product = 1 }, edits = { war-room = 1 }, incidents = 1 }
+[[tests]]
+name = "nothing groups"
+events = { event = "events/suggestion.json", times = 3, every = "1s" }
+expect = { incidents = 1 }
+[[tests]]
+name = "loud"
+event = "events/crash.json"
+expect = { lacks = "Feedback" , contains = "no such words" }
+"#,
+    );
+    let checked = relay.run(&["check"]);
+    assert_eq!(checked.code(), 1, "{checked:?}");
+    insta::assert_snapshot!(checked.stdout);
+}
+
+#[test]
+fn try_shows_a_storm_over_time() {
+    let relay = storm("");
+    let at = ["--at", "2026-03-01T02:10:00+08:00", "--app", "shop"];
+    let storm = [
+        "try",
+        "events/crash.json",
+        "--times",
+        "300",
+        "--every",
+        "200ms",
+    ];
+    let storm: Vec<&str> = storm.into_iter().chain(at).collect();
+    let tried = relay.run(&storm);
+    assert_eq!(tried.code(), 0, "{tried:?}");
+    let (_, timeline) = tried
+        .stdout
+        .split_once("\n300 reports")
+        .expect("a timeline");
+    insta::assert_snapshot!("try_storm", timeline);
+
+    let with = |more: &[&'static str]| relay.run(&[&storm[..], more].concat());
+    let answer = with(&["--json", "--to", "oncall-chat"]).json();
+    let simulation = &answer["simulation"];
+    assert_eq!(simulation["messages"], json!({ "oncall-chat": 8 }));
+    assert_eq!(simulation["timeline"][0]["count"], 5);
+    assert_eq!(simulation["incidents"][0]["individual"], 5);
+    let one = relay.run(&["try", "events/crash.json", "--json"]).json();
+    assert_eq!(one["simulation"], serde_json::Value::Null);
+
+    for (arguments, said) in [
+        (&["--times", "300"][..], "--every"),
+        (&["--times", "10001", "--every", "1s"], "10000"),
+        (
+            &["--times", "3", "--every", "1 week"],
+            "use a duration such as",
+        ),
+        (&["--times", "10000", "--every", "1d"], "31 days"),
+        (
+            &["--times", "3", "--every", "1s", "--send"],
+            "cannot be used with",
+        ),
+    ] {
+        let wrong = relay.run(&[&["try", "events/crash.json"], arguments].concat());
+        assert_eq!(wrong.code(), 2, "{wrong:?}");
+        assert!(wrong.stderr.contains(said), "{said}: {wrong:?}");
+    }
+}
+
+#[test]
+fn check_against_the_store_names_events_that_would_go_elsewhere() {
+    let hook = Receiver::answering("{}");
+    let destination = |name: &str| {
+        format!(
+            "[destinations.{name}]\nkind = \"webhook\"\nurl = \"{}\"\n",
+            hook.url("/")
+        )
+    };
+    let rules = |more: &str, faults: &str| {
+        Relay::config(&format!(
+            "{}{more}[[rules]]\nname = \"faults\"\nmatch = {{ type = \"fault\" }}\nsend_to = {faults}\n[[rules]]\nname = \"rest\"\nsend_to = []\n",
+            destination("hook")
+        ))
+    };
+    let relay = Relay::started(&rules("", "\"hook\""));
+    for id in 1..=7 {
+        assert_eq!(relay.push(&Feedback::fault(id)).status, 200);
+    }
+    relay.wait_until_idle();
+    let against = |relay: &Relay| relay.run(&["check", "--against", "1d"]);
+    let same = against(&relay);
+    assert_eq!(same.code(), 0, "{same:?}");
+    let said = "7 events since ";
+    assert!(same.stdout.contains(said), "{same:?}");
+    assert!(
+        same.stdout.contains("none would go elsewhere\n"),
+        "{same:?}"
+    );
+
+    let renamed =
+        rules("", "\"kept\"").replace("[destinations.hook]", "[destinations.kept]\nwas = \"hook\"");
+    relay.write("relay.toml", &renamed);
+    let renamed = against(&relay);
+    assert!(
+        renamed.stdout.contains("none would go elsewhere\n"),
+        "{renamed:?}"
+    );
+
+    let listed = relay.run(&["events", "list", "--json"]);
+    let newest: serde_json::Value =
+        serde_json::from_str(listed.stdout.lines().next().expect("events")).expect("JSON");
+    let erased = relay.run(&[
+        "events",
+        "erase",
+        newest["id"].as_str().expect("an id"),
+        "--yes",
+    ]);
+    assert_eq!(erased.code(), 0, "{erased:?}");
+    let other = destination("other");
+    relay.write("relay.toml", &rules(&other, "\"other\""));
+    let changed = relay.run(&["check", "--against", "1d", "--json"]);
+    assert_eq!(changed.code(), 0, "{changed:?}");
+    let answer = &changed.json()["against"];
+    let counts = ["compared", "not_comparable", "changed"].map(|key| answer[key].clone());
+    assert_eq!(counts, [json!(6), json!(1), json!(6)]);
+    let change = &answer["changes"][0];
+    assert_eq!(
+        change["from"],
+        json!([{ "destination": "hook", "rule": "faults" }])
+    );
+    assert_eq!(
+        change["to"],
+        json!([{ "destination": "other", "rule": "faults" }])
+    );
+    assert_eq!(change["examples"].as_array().map(Vec::len), Some(5));
+    let shown = against(&relay).stdout;
+    assert!(
+        shown.contains("6 events: hook by \"faults\" -> other by \"faults\"\n"),
+        "{shown}"
+    );
+    assert_eq!(hook.count(), 7, "nothing is sent");
+
+    let wrong = relay.run(&["check", "--against", "14 days"]);
+    assert_eq!(wrong.code(), 2);
+    assert!(wrong.stderr.contains("use a duration such as"), "{wrong:?}");
+}
+
+#[test]
+fn check_against_a_missing_store_says_so() {
+    let relay = storm("");
+    let checked = relay.run(&["check", "--against", "14d"]);
+    assert_eq!(checked.code(), 1, "{checked:?}");
+    assert!(
+        checked.stderr.contains("there is no store at"),
+        "{checked:?}"
+    );
 }

@@ -1,5 +1,7 @@
 //! Runs `[[tests]]`: applies the configuration's rules and templates to the events of its tests. Each test has
-//! its own clock. Nothing is sent or stored.
+//! its own clock. Nothing is sent, and nothing is stored on a disk.
+
+mod counts;
 
 use std::collections::BTreeSet;
 
@@ -7,14 +9,19 @@ use serde_json::Value;
 
 use crate::app;
 use crate::cli::{text, words};
-use crate::config::{Config, Expected, RuleTest};
+use crate::config::{Config, Expected, Given, RuleTest};
 use crate::deliver::preview::{Parts, Preview, preview};
 use crate::diag::{Diagnostic, Place};
 use crate::model::{
-    DeliveryIds, DestinationName, EventState, Finding, ImageId, MessageSpec, RuleName, RuleTrace,
-    Severity, Trigger,
+    DeliveryIds, DestinationName, Event, EventState, Finding, ImageId, MessageSpec, RuleName,
+    RuleTrace, Severity, Trigger,
 };
 use crate::rules::RuleSet;
+use crate::simulation;
+use crate::store::StoreError;
+
+/// How to see what a message says.
+const SHOWS_MESSAGES: &str = "`feedback-relay try` shows the whole messages";
 
 /// The result of all tests.
 #[derive(Debug, Default)]
@@ -30,50 +37,46 @@ pub(super) struct Ran {
 }
 
 /// Runs each test.
-pub(super) fn run(config: &Config, tests: &[RuleTest]) -> Ran {
+pub(super) fn run(config: &Config, tests: &[RuleTest]) -> Result<Ran, StoreError> {
     let names = app::names(config);
     let parts = Parts {
         destinations: &config.destinations,
         names: &names,
         templates: &config.templates,
     };
+    let simulated = app::simulation_settings(config);
     let mut ran = Ran {
         count: tests.len(),
         ..Ran::default()
     };
     let mut covered = BTreeSet::new();
     for test in tests {
-        // The same ids each time, so that a test has the same result each time.
-        let ids = DeliveryIds::new(0);
-        let plan = config.rules.plan(&test.event, test.at);
-        covered.extend(plan.rules.iter().cloned());
-        let outcome = Outcome {
-            test,
-            rules: &config.rules,
-            state: plan.state,
-            taken_by: plan.rules,
-            messages: preview(
-                parts,
-                &test.event,
-                plan.deliveries,
-                Trigger::Event,
-                &ids,
-                test.at,
-            ),
-        };
-        let failures = outcome.failures();
+        let mut failures = Vec::new();
+        if let Given::One(one) = &test.given {
+            let outcome = Outcome::of(test, &one.event, &config.rules, parts);
+            covered.extend(outcome.taken_by.iter().cloned());
+            failures = outcome.failures();
+        }
+        let is_over_time = matches!(test.given, Given::OverTime(_));
+        if is_over_time || (failures.is_empty() && test.expect.counts_anything()) {
+            let timeline =
+                simulation::run(&simulated, test.at, test.given.events(), Some(test.lasts))?;
+            failures.extend(counts::failures(test, &timeline));
+            covered.extend(timeline.rules);
+        }
         ran.failed += usize::from(!failures.is_empty());
         ran.failures.extend(failures);
     }
     let rules = config.rules_written.iter();
     let rules = rules.map(|rule| RuleName::new(rule.name.as_str()));
     ran.uncovered = rules.filter(|rule| !covered.contains(rule)).collect();
-    ran
+    Ok(ran)
 }
 
-/// A test and its outcome.
+/// A test of one event, and its outcome.
 struct Outcome<'a> {
     test: &'a RuleTest,
+    event: &'a Event,
     rules: &'a RuleSet,
     /// The state that the event would have.
     state: EventState,
@@ -82,7 +85,21 @@ struct Outcome<'a> {
     messages: Vec<Preview>,
 }
 
-impl Outcome<'_> {
+impl<'a> Outcome<'a> {
+    fn of(test: &'a RuleTest, event: &'a Event, rules: &'a RuleSet, parts: Parts<'_>) -> Self {
+        // The same ids each time, so that a test has the same result each time.
+        let ids = DeliveryIds::new(0);
+        let plan = rules.plan(event, test.at);
+        Self {
+            test,
+            event,
+            rules,
+            state: plan.state,
+            taken_by: plan.rules,
+            messages: preview(parts, event, plan.deliveries, Trigger::Event, &ids, test.at),
+        }
+    }
+
     /// Returns every expectation that was not met, causes before consequences.
     fn failures(&self) -> Vec<Diagnostic> {
         let expect = &self.test.expect;
@@ -100,6 +117,7 @@ impl Outcome<'_> {
         failures.extend(expect.severity.as_ref().and_then(|one| self.severity(one)));
         failures.extend(expect.template.as_ref().and_then(|one| self.template(one)));
         failures.extend(expect.contains.iter().filter_map(|one| self.contains(one)));
+        failures.extend(expect.lacks.iter().filter_map(|one| self.lacks(one)));
         failures
     }
 
@@ -213,8 +231,22 @@ impl Outcome<'_> {
             "expected {wanted:?} in every message, and it is not in that to {}",
             list(without)
         );
-        let help = "`feedback-relay try` shows the whole messages".to_owned();
-        Some(self.fails(&expected.place, &what, Some(help)))
+        Some(self.fails(&expected.place, &what, Some(SHOWS_MESSAGES.to_owned())))
+    }
+
+    fn lacks(&self, expected: &Expected<String>) -> Option<Diagnostic> {
+        let unwanted = &expected.value;
+        let says = |one: &&Preview| said_by(one).contains(unwanted.as_str());
+        let with = self.messages().filter(says);
+        let with: Vec<&DestinationName> = with.map(|one| &one.destination).collect();
+        if with.is_empty() {
+            return None;
+        }
+        let what = format!(
+            "expected {unwanted:?} in no message, and it is in that to {}",
+            list(with)
+        );
+        Some(self.fails(&expected.place, &what, Some(SHOWS_MESSAGES.to_owned())))
     }
 
     /// Returns the messages that the test is about: those of the rules it names, otherwise all.
@@ -243,13 +275,13 @@ impl Outcome<'_> {
 
     /// Returns why `rule` did not match.
     fn said(&self, rule: &RuleName) -> Option<String> {
-        let (_, trace) = self.rules.explain(&self.test.event, self.test.at);
+        let (_, trace) = self.rules.explain(self.event, self.test.at);
         trace.rules.iter().find(|one| one.rule == *rule).map(said)
     }
 
     /// Describes the result of each rule, for an event that should have matched.
     fn everything_said(&self) -> String {
-        let (_, trace) = self.rules.explain(&self.test.event, self.test.at);
+        let (_, trace) = self.rules.explain(self.event, self.test.at);
         let said = trace.rules.iter().map(said);
         said.collect::<Vec<_>>().join("\n")
     }

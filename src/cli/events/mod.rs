@@ -62,20 +62,24 @@ impl Opened {
     }
 
     pub(super) fn events(&self) -> Events<'_> {
-        let config = &self.config;
         Events {
             store: &self.store,
-            config: EventConfig {
-                apps: &config.apps,
-                names: &self.names,
-                lists: &config.lists,
-                rules: &config.rules,
-                waits: ImageWaits {
-                    wait: config.images.wait,
-                    wait_critical: config.images.wait_critical,
-                },
-            },
+            config: event_config(&self.config, &self.names),
         }
+    }
+}
+
+/// Returns the parts of the configuration that are needed to read, match and plan stored events.
+pub(super) fn event_config<'a>(config: &'a Config, names: &'a Directory) -> EventConfig<'a> {
+    EventConfig {
+        apps: &config.apps,
+        names,
+        lists: &config.lists,
+        rules: &config.rules,
+        waits: ImageWaits {
+            wait: config.images.wait,
+            wait_critical: config.images.wait_critical,
+        },
     }
 }
 

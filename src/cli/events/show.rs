@@ -132,8 +132,24 @@ fn incidents_text(event: &EventView) -> String {
             position(counted)
         );
         out.push_str(&format!("  {}\n", text::escape(&line)));
+        if !counted.key.is_empty() {
+            let (keys, values) = words::group(&counted.key);
+            let line = format!("grouped by {keys}: {values}");
+            out.push_str(&format!("    {}\n", text::escape(&line)));
+        }
     }
     out
+}
+
+/// Says why an incident merges a report.
+fn reason(counted: &CountedView) -> String {
+    let position = position(counted);
+    match counted.individual {
+        0 => format!("{position}, in an incident of many keys"),
+        individual => {
+            format!("{position}, of which only the first {individual} are delivered individually")
+        }
+    }
 }
 
 /// Returns the position of the event among the reports of an incident.
@@ -153,7 +169,7 @@ fn delivery_text(record: &DeliveryRecordView, incidents: &[CountedView]) -> Stri
     );
     if let Some(incident) = delivery.merged_into {
         let counted = incidents.iter().find(|counted| counted.id == incident);
-        let counted = counted.map_or_else(String::new, |one| format!(": {}", position(one)));
+        let counted = counted.map_or_else(String::new, |one| format!(": {}", reason(one)));
         out.push_str(&format!("    merged into {incident}{counted}\n"));
         return out;
     }
@@ -182,9 +198,9 @@ mod tests {
     use crate::feishu;
     use crate::model::{
         Actor, ChangeSource, Condition, Delivery, DeliveryState, Effect, EventState, FeedbackAct,
-        FeedbackState, FeedbackStatus, Finding, Image, ImageState, IncidentId, IncidentState,
-        Private, RuleName, RuleTrace, StatusChange, StatusJobRecord, StatusJobState, Timestamp,
-        TriageAction,
+        FeedbackState, FeedbackStatus, Finding, GroupKey, Image, ImageState, IncidentId,
+        IncidentState, Private, RuleName, RuleTrace, StatusChange, StatusJobRecord, StatusJobState,
+        Timestamp, TriageAction,
     };
     use crate::view::{ArrivalView, LateSummaryView, MessageView, RuleView, TriageView};
 
@@ -239,6 +255,7 @@ mod tests {
                 wanted: "pages/*".into(),
                 found: Private::new("evil\u{1b}\nRULE"),
             }),
+            when: None,
         };
         let image = Image {
             refused: false,
@@ -342,13 +359,15 @@ mod tests {
                 rule: RuleName::new("blank\nscreen"),
                 number: 17,
                 count: 300,
+                key: vec![(GroupKey::Fault, Some(Private::new("crash\u{1b}")))],
+                individual: 5,
             }],
             ..event()
         };
         let text = to_text(&merged);
-        let said = "    merged into inc_3: report 17 of 300\n";
+        let said = "    merged into inc_3: report 17 of 300, of which only the first 5 are delivered individually\n";
         assert!(text.contains(said) && !text.contains(", due "), "{text}");
-        let said = "\nincidents\n  inc_3, open, rule \"blank\\nscreen\": report 17 of 300\n";
+        let said = "\nincidents\n  inc_3, open, rule \"blank\\nscreen\": report 17 of 300\n    grouped by fault: crash\\u{1b}\n";
         assert!(text.contains(said), "{text}");
         let json = to_json(&merged);
         assert_eq!(json["deliveries"][0]["merged_into"], "inc_3");

@@ -31,7 +31,7 @@ pub(super) fn run(context: &mut Context, command: &Command) -> Result<Exit, Fail
 }
 
 /// Returns what an incident groups by: its type, and the values of `group_by`.
-fn key_text(incident: &IncidentSummary) -> String {
+pub(super) fn key_text(incident: &IncidentSummary) -> String {
     let kind = incident.kind.as_ref();
     let kind = kind.map(|kind| format!("type {kind}"));
     let pair = |(key, value): &(GroupKey, Option<Private>)| {

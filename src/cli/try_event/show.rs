@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::cli::text::{self, Table};
-use crate::cli::words;
+use crate::cli::{timeline, words};
 use crate::deliver::preview::Preview;
 use crate::destination::{Request, Sent, Settings};
 use crate::model::{DestinationName, Event, EventState, ImageId, PlannedIncident, Private, Trace};
@@ -53,6 +53,7 @@ impl Trial<'_> {
             rules: rule_views(self.trace),
             incidents: self.incidents.iter().map(GroupView::from).collect(),
             deliveries: messages.collect(),
+            simulation: None,
         }
     }
 
@@ -90,6 +91,12 @@ pub(super) fn to_text(trial: &TrialView, only: Option<&DestinationName>) -> Stri
         let gap = if index == 0 { "\n" } else { "" };
         out.push_str(&format!("{gap}{}\n", escaped(&grouping(incident))));
     }
+    if let Some(simulation) = &trial.simulation {
+        let events = words::counted(simulation.events, "report");
+        let head = format!("{events} from {} on", simulation.started_at);
+        out.push_str(&format!("\n{head}\n\n{}", timeline::to_text(simulation)));
+        return out;
+    }
     if trial.deliveries.is_empty() {
         let who = only.map_or("anybody", DestinationName::as_str);
         out.push_str(&format!("\nno rule sends it to {}\n", escaped(who)));
@@ -102,15 +109,8 @@ pub(super) fn to_text(trial: &TrialView, only: Option<&DestinationName>) -> Stri
 
 /// Describes how a rule groups the report.
 fn grouping(incident: &GroupView) -> String {
-    let keys = incident.key.iter().map(|(key, _)| key.key());
-    let values = incident.key.iter();
-    let values = values.map(|(_, value)| words::or_dash(value.as_ref().map(Private::expose)));
-    let head = format!(
-        "\"{}\" groups by {}: {}",
-        incident.rule,
-        keys.collect::<Vec<_>>().join(", "),
-        values.collect::<Vec<_>>().join(", ")
-    );
+    let (keys, values) = words::group(&incident.key);
+    let head = format!("\"{}\" groups by {keys}: {values}", incident.rule);
     let to = incident.merged_for.iter().map(ToString::to_string);
     let to = to.collect::<Vec<_>>().join(", ");
     if to.is_empty() {
@@ -160,8 +160,8 @@ fn rules(rules: &[RuleView]) -> String {
     let mut table = Table::new(["RULE", "FINDING", "CONDITION", "WANTED", "FOUND"]);
     for rule in rules {
         let (finding, decided_by) = match rule.finding {
-            FindingKey::Matched => ("matched", None),
-            FindingKey::Continued => ("matched, continues", None),
+            FindingKey::Matched => ("matched", rule.key.map(|_| "")),
+            FindingKey::Continued => ("matched, continues", rule.key.map(|_| "")),
             FindingKey::Failed => ("no", Some("match.")),
             FindingKey::Excepted => ("no", Some("except.")),
             FindingKey::NotNow => ("not now", Some("")),
@@ -278,6 +278,7 @@ mod tests {
             rules: vec![RuleTrace {
                 rule: RuleName::new("our own testers"),
                 finding: Finding::Matched { last: true },
+                when: None,
             }],
         };
         let ops = DestinationName::new("ops");

@@ -156,7 +156,8 @@ fn no_apps(out: &mut Diagnostics) {
 /// Returns the page addresses of samples and tests.
 fn pages(tests: &[RuleTest]) -> Vec<String> {
     let samples = feishu::SAMPLE_PAGES.iter().map(|&page| page.to_owned());
-    let tested = tests.iter().filter_map(|test| match &test.event.content {
+    let tested = tests.iter().flat_map(|test| test.given.events());
+    let tested = tested.filter_map(|one| match &one.event.content {
         Content::Created(feedback) => Some(feedback.path.as_ref()?.expose().to_owned()),
         Content::Updated(_) | Content::Notice(_) | Content::Summary(_) | Content::Incident(_) => {
             None

@@ -11,7 +11,7 @@ use crate::config::keys::RawExpect;
 use crate::diag::Place;
 use crate::model::{DestinationName, RuleName, Severity};
 use crate::toml_reader::codes::Code;
-use crate::toml_reader::{Diagnostics, Location, Many, codes, elements, join};
+use crate::toml_reader::{Diagnostics, Field, Location, Many, Named, codes, elements, join};
 
 /// An expected value and its place.
 #[derive(Clone, Debug)]
@@ -45,8 +45,26 @@ pub struct Expect {
     pub template: Option<Expected<String>>,
     /// Texts that every message must contain.
     pub contains: Vec<Expected<String>>,
+    /// Texts that no message may contain.
+    pub lacks: Vec<Expected<String>>,
     /// Whether the event must be left unrouted.
     pub unrouted: Option<Expected<bool>>,
+    /// The number of messages to these destinations, without edits.
+    pub messages: Counts,
+    /// The number of edits at these destinations.
+    pub edits: Counts,
+    /// The number of incidents that are opened.
+    pub incidents: Option<Expected<u64>>,
+}
+
+/// An expected number for each of some destinations.
+pub type Counts = Vec<(DestinationName, Expected<u64>)>;
+
+impl Expect {
+    /// Returns whether anything is expected of what is sent over time.
+    pub const fn counts_anything(&self) -> bool {
+        !self.messages.is_empty() || !self.edits.is_empty() || self.incidents.is_some()
+    }
 }
 
 /// Reads `expect`; `None` if any part is invalid.
@@ -76,9 +94,10 @@ pub(super) fn read(
         let what = ("template", "template", codes::NO_TEMPLATE);
         reader.name(template, what, known, out);
     }
-    let contains = elements(raw.contains)
-        .into_iter()
-        .map(|text| reader.one("contains", text));
+    let texts = |key: &str, texts| {
+        let texts = elements(texts).into_iter();
+        texts.map(|text| reader.one(key, text)).collect()
+    };
     let expect = Expect {
         rules: rules
             .into_iter()
@@ -87,8 +106,14 @@ pub(super) fn read(
         sent_to,
         severity: raw.severity.map(|one| reader.one("severity", one)),
         template: raw.template.map(|one| reader.one("template", one)),
-        contains: contains.collect(),
+        contains: texts("contains", raw.contains),
+        lacks: texts("lacks", raw.lacks),
         unrouted: raw.unrouted.map(|one| reader.one("unrouted", one)),
+        messages: reader.counts("messages", raw.messages, destinations.clone(), out),
+        edits: reader.counts("edits", raw.edits, destinations, out),
+        incidents: raw
+            .incidents
+            .map(|one| reader.one("incidents", one).map(u64::from)),
     };
     (!out.concern(&at.path)).then_some(expect)
 }
@@ -121,6 +146,26 @@ impl Reader<'_> {
             place: self.place(key, written.span()),
             value: written.into_inner(),
         }
+    }
+
+    /// Reads numbers by destination.
+    fn counts<'n>(
+        &self,
+        key: &str,
+        written: Field<Named<u32>>,
+        known: impl Iterator<Item = &'n str> + Clone,
+        out: &mut Diagnostics,
+    ) -> Counts {
+        let named = written.map(Spanned::into_inner).unwrap_or_default();
+        let mut counts = Counts::with_capacity(named.len());
+        for (name, count) in named {
+            let key = join(key, name.get_ref());
+            let what = (key.as_str(), "destination", codes::UNKNOWN_DESTINATION);
+            self.name(&name, what, known.clone(), out);
+            let count = self.one(&key, count).map(u64::from);
+            counts.push((DestinationName::new(name.into_inner()), count));
+        }
+        counts
     }
 
     /// Reads a list that is compared as a whole.

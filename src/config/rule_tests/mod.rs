@@ -1,10 +1,12 @@
 //! Reads `[[tests]]`: the expected outcome of the rules for an event. Only `check` reads them.
 
 mod event;
+mod events;
 mod expect;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -16,23 +18,36 @@ use super::section::{self, missing};
 use crate::diag::{Diagnostic, Level, Place};
 use crate::feishu::App;
 use crate::model::{AppName, DestinationName, Event, Timestamp};
+use crate::simulation::Repeated;
 use crate::toml_reader::{
-    Diagnostics, Entries, Field, Location, Node, Table, Value, codes, elements,
+    Diagnostics, Entries, Field, Location, Many, Node, Table, Value, codes, elements, join,
 };
 
-pub use expect::{Expect, Expected};
+use events::refuse_about_one;
+pub use expect::{Counts, Expect, Expected};
 
-/// A test of the rules, with its event.
+/// A test of the rules, with its events.
 #[derive(Clone, Debug)]
 pub struct RuleTest {
     /// Its name.
     pub name: String,
-    /// The time of the test's clock.
+    /// The time of the test's clock at its start.
     pub at: Timestamp,
-    /// The event, modified by `with`.
-    pub event: Event,
+    /// What happens.
+    pub given: Given,
+    /// How long the clock runs.
+    pub lasts: Duration,
     /// The expected outcome.
     pub expect: Expect,
+}
+
+/// The events of a test, modified by `with`.
+#[derive(Clone, Debug)]
+pub enum Given {
+    /// `event`: one event at the start.
+    One(Box<Repeated>),
+    /// `events`: at least one event, over time.
+    OverTime(Vec<Repeated>),
 }
 
 impl RuleTest {
@@ -122,6 +137,28 @@ impl<'i> Written<'i> {
     }
 }
 
+/// The keys that describe an event.
+struct EventParts {
+    event: Field<String>,
+    with: Field<Node>,
+    feedback: Field<Many<String>>,
+}
+
+impl Given {
+    /// Returns all events.
+    pub fn events(&self) -> &[Repeated] {
+        match self {
+            Self::One(event) => std::slice::from_ref(event),
+            Self::OverTime(events) => events,
+        }
+    }
+
+    /// Returns the own time of the first event.
+    fn happened_at(&self) -> Option<Timestamp> {
+        self.events().first()?.event.happened_at()
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Reader<'a> {
     names: Names<'a>,
@@ -134,42 +171,76 @@ impl Reader<'_> {
     /// Reads a test; `None` if it is invalid.
     fn test(&self, table: Table, out: &mut Diagnostics) -> Option<RuleTest> {
         let at = table.at.clone();
-        let raw: RawTest = section::read(table, out);
-        let moment = moment(raw.at, &at, out);
-        let with = event::with(raw.with, &at, out);
-        let expect = self.expect(raw.expect, &at, out);
+        let mut raw: RawTest = section::read(table, out);
+        let moment = moment(raw.at.take(), &at, out);
         if raw.name.is_none() {
             missing(&at, "name", "say what it is about", out);
         }
-        let event = match &raw.event {
-            Some(file) => {
-                let at = at.key("event", file.span());
-                self.event(file, with.as_ref()?, &at, out)
-            }
-            None => {
-                let help = "name a file with an event; `feedback-relay events sample` has some";
-                missing(&at, "event", help, out);
-                None
-            }
+        let is_over_time = raw.events.is_some() || out.concern(&join(&at.path, "events"));
+        let given = match is_over_time {
+            true => self.over_time(&mut raw, &at, out),
+            false => self.one_event(&mut raw, &at, out),
         };
-        let mut event = event;
-        let reports = elements(raw.feedback);
-        if !reports.is_empty() {
-            event = event.and_then(|event| self.with_reports(event, &reports, &at, out));
-        }
-        let (name, event) = (raw.name?.into_inner(), event?);
+        let expect = self.expect(raw.expect, is_over_time, &at, out);
+        let (name, (given, lasts)) = (raw.name?.into_inner(), given?);
         Some(RuleTest {
             name,
-            at: moment?.or_else(|| event.happened_at()).unwrap_or(AT),
-            event,
+            at: moment?.or_else(|| given.happened_at()).unwrap_or(AT),
+            given,
+            lasts,
             expect: expect?,
         })
+    }
+
+    /// Reads `event` and the keys about it.
+    fn one_event(
+        &self,
+        raw: &mut RawTest,
+        test: &Location,
+        out: &mut Diagnostics,
+    ) -> Option<(Given, Duration)> {
+        if let Some(written) = &raw.lasts {
+            let at = test.key("for", written.span());
+            let help = "write the events over time: events = [{ event = \"…\", times = 300, every = \"200ms\" }]";
+            let message = "`for` has no effect without `events`";
+            out.add_with_help(codes::TEST_KEYS, &at, message, help);
+        }
+        if raw.event.is_none() {
+            let help = "name a file with an event; `feedback-relay events sample` has some";
+            missing(test, "event", help, out);
+        }
+        let parts = EventParts {
+            event: raw.event.take(),
+            with: raw.with.take(),
+            feedback: raw.feedback.take(),
+        };
+        let event = self.modified_event(parts, test, out)?;
+        Some((Given::One(Box::new(Repeated::once(event))), Duration::ZERO))
+    }
+
+    /// Reads an event with its `with` and `feedback`; `None` if it is missing or invalid.
+    fn modified_event(
+        &self,
+        parts: EventParts,
+        parent: &Location,
+        out: &mut Diagnostics,
+    ) -> Option<Event> {
+        let with = event::with(parts.with, parent, out);
+        let file = parts.event?;
+        let at = parent.key("event", file.span());
+        let event = self.event(&file, with.as_ref()?, &at, out)?;
+        let reports = elements(parts.feedback);
+        match reports.is_empty() {
+            true => Some(event),
+            false => self.with_reports(event, &reports, parent, out),
+        }
     }
 
     /// Reads `expect`; `None` if it is missing or invalid.
     fn expect(
         &self,
         written: Field<RawExpect>,
+        is_over_time: bool,
         test: &Location,
         out: &mut Diagnostics,
     ) -> Option<Expect> {
@@ -181,9 +252,17 @@ impl Reader<'_> {
         let at = test.key("expect", written.span());
         let raw = written.into_inner();
         if raw.is_empty() && !out.concern(&at.path) {
-            let help =
-                "write one of `rule`, `sent_to`, `severity`, `template`, `contains` and `unrouted`";
+            let help = match is_over_time {
+                true => "write one of `messages`, `edits` and `incidents`",
+                false => {
+                    "write one of `rule`, `sent_to`, `severity`, `template`, `contains`, `lacks`, `unrouted`, \
+                     `messages`, `edits` and `incidents`"
+                }
+            };
             out.add_with_help(codes::MISSING_KEY, &at, "nothing is expected", help);
+        }
+        if is_over_time {
+            refuse_about_one(&raw, &at, out);
         }
         expect::read(raw, &at, self.names, self.file, out)
     }

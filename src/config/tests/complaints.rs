@@ -52,6 +52,7 @@ fn cases() -> Vec<(&'static str, String)> {
         ("unknown_names", with_app(NAMES)),
         ("feishu_app", with_app(FEISHU_APP)),
         ("tests", with_app(TESTS)),
+        ("tests_over_time", with_app(OVER_TIME)),
         ("tests_is_a_table", with_app("[tests]\nname = \"x\"")),
         ("tests_without_an_app", with_rules("[[tests]]\nname = \"x\"\nevent = \"event.json\"\nexpect = { rule = \"all\" }")),
         ("tests_of_an_app_that_is_wrong", with_rules("[apps.shop]\napp_id = \"cli_1\"\n[[tests]]\nname = \"x\"\nevent = \"event.json\"\nexpect = { rule = \"all\" }")),
@@ -283,6 +284,54 @@ name = "twice"
 at = 2026-03-01T02:10:00Z
 event = "event.json"
 expect = { rule = ["all"], sent_to = [] }
+"#;
+
+const OVER_TIME: &str = r#"
+[[tests]]
+name = "empty"
+events = []
+expect = { incidents = 0 }
+[[tests]]
+name = "beside"
+event = "event.json"
+events = { event = "event.json" }
+with = { source = 1 }
+expect = { rule = "all", sent_to = [] }
+[[tests]]
+name = "slips"
+events = [{ event = "event.json", time = 3, after = "5 min" }, { event = "evnt.json" }]
+expect = { mesages = { a = 1 }, incidents = "1" }
+[[tests]]
+name = "numbers"
+events = [
+  { event = "event.json", times = 0, every = "1s" },
+  { event = "event.json", times = 10001, every = "1s" },
+  { event = "event.json", times = "3", every = "1s" },
+  { event = "event.json", times = 3 },
+  { event = "event.json", every = "1s" },
+  { event = "event.json", with = { path = "x" } },
+  { times = 2, every = "1s" },
+]
+expect = { messages = { nowhere = 1 }, edits = { "nowhere" = -1 } }
+[[tests]]
+name = "too many"
+events = [{ event = "event.json", times = 6000, every = "1s" }, { event = "event.json", times = 6000, every = "1s" }]
+expect = { incidents = 1 }
+[[tests]]
+name = "too late"
+events = [{ event = "event.json", after = "32d" }]
+for = "40d"
+expect = { incidents = 1 }
+[[tests]]
+name = "too short"
+events = [{ event = "event.json", times = 3, every = "1h" }]
+for = "1h"
+expect = {}
+[[tests]]
+name = "for one"
+event = "event.json"
+for = "1h"
+expect = { messages = {} }
 "#;
 
 const CYCLE: &str = r#"

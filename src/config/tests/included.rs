@@ -199,7 +199,7 @@ fn a_change_of_status_is_tested_with_the_report_it_is_of() {
         .config
         .unwrap()
         .rules
-        .plan(&loaded.tests[0].event, loaded.tests[0].at);
+        .plan(&loaded.tests[0].given.events()[0].event, loaded.tests[0].at);
     assert_eq!(plan.rules.len(), 1);
     let wrong = folder("feedback = \"change.json\"").report(&[]);
     assert!(wrong.contains("change.json is not a report"), "{wrong}");

@@ -1,5 +1,7 @@
 //! Tests of reading `[[tests]]`.
 
+use std::time::Duration;
+
 use super::{Folder, environment};
 use crate::config::load;
 use crate::model::{Content, FaultKind, FeedbackKind, Severity, Timestamp};
@@ -24,8 +26,11 @@ fn everything_written_arrives() {
     assert_eq!(loaded.report(), "");
     let [test] = loaded.tests.try_into().unwrap();
     assert_eq!(test.at.as_millis(), 1_772_302_200_000);
-    let Content::Created(feedback) = &test.event.content else {
-        panic!("{:?}", test.event)
+    let [one] = test.given.events() else {
+        panic!("{:?}", test.given)
+    };
+    let Content::Created(feedback) = &one.event.content else {
+        panic!("{:?}", one.event)
     };
     assert_eq!(feedback.faults, [FaultKind::CRASH]);
     assert_eq!(feedback.kind, Some(FeedbackKind::SUGGESTION));
@@ -68,4 +73,58 @@ fn a_relay_does_not_read_them() {
     assert_eq!(loaded.report(), "");
     assert!(loaded.config.is_some());
     assert!(!folder.load(&[]).diagnostics.is_empty());
+}
+
+#[test]
+fn events_over_time_are_read_with_their_own_values() {
+    let test = r#"
+        events = [
+            { event = "events/one.json", times = 300, every = "200ms" },
+            { event = "events/one.json", after = "10s", with = { feedback_type = "suggestion" } },
+        ]
+        expect = { messages = { archive = 6 }, edits = { archive = 0 }, incidents = 1 }
+        [destinations.archive]
+        kind = "file"
+        path = "x"
+    "#;
+    let loaded = folder(test).load(&[]);
+    assert_eq!(loaded.report(), "");
+    let [test] = loaded.tests.try_into().unwrap();
+    let [storm, suggestion] = test.given.events() else {
+        panic!("{:?}", test.given)
+    };
+    assert_eq!(
+        (storm.times, storm.every),
+        (300, Duration::from_millis(200))
+    );
+    assert_eq!(
+        (suggestion.times, suggestion.after),
+        (1, Duration::from_secs(10))
+    );
+    let Content::Created(feedback) = &suggestion.event.content else {
+        panic!("{:?}", suggestion.event)
+    };
+    assert_eq!(feedback.kind, Some(FeedbackKind::SUGGESTION));
+    assert_eq!(
+        test.lasts,
+        Duration::from_millis(59_800),
+        "until the last event"
+    );
+    assert_eq!(test.at.as_millis(), 1_772_302_211_000);
+    let expect = test.expect;
+    let (name, messages) = &expect.messages[0];
+    assert_eq!((name.as_str(), messages.value), ("archive", 6));
+    assert_eq!(messages.place.path, "tests[0].expect.messages.archive");
+    assert_eq!(
+        (expect.edits[0].1.value, expect.incidents.unwrap().value),
+        (0, 1)
+    );
+}
+
+#[test]
+fn clock_runs_as_long_as_written() {
+    let test = "events = { event = \"events/one.json\" }\nfor = \"2h\"\nexpect = { incidents = 0 }";
+    let loaded = folder(test).load(&[]);
+    assert_eq!(loaded.report(), "");
+    assert_eq!(loaded.tests[0].lasts, Duration::from_secs(7200));
 }

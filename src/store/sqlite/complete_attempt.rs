@@ -89,7 +89,7 @@ fn leased(tx: &Tx<'_>, held: &Held) -> rusqlite::Result<Leased> {
     })
 }
 
-fn finish_attempt(
+pub(super) fn finish_attempt(
     tx: &Tx<'_>,
     token: LeaseToken,
     finished: &CompletedAttempt,

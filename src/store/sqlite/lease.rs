@@ -137,7 +137,7 @@ const RANGES: [Range; 8] = [
     range!(Notice, "notice", true, "1", "due_at, id"),
 ];
 
-fn lease_due(
+pub(super) fn lease_due(
     tx: &Tx<'_>,
     destination: &DestinationName,
     count: usize,
@@ -181,7 +181,7 @@ fn take(
 
 /// Returns everything needed to send the leased deliveries. Removed deliveries and unreadable rows are
 /// left out: their leases expire, and the others are sent.
-fn leased_work(
+pub(super) fn leased_work(
     conn: &Connection,
     leases: Vec<Lease<DeliveryId>>,
 ) -> rusqlite::Result<Vec<Lease<Work>>> {

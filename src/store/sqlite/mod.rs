@@ -19,6 +19,7 @@ mod late_summaries;
 mod lease;
 mod leasing;
 mod marks;
+mod memory;
 mod messages;
 mod orphans;
 mod queries;
@@ -50,6 +51,7 @@ use engine::readers::Readers;
 use engine::tx::Tx;
 use engine::uptime::UptimeClock;
 use engine::writer::{IfAbandoned, Writer};
+pub use memory::{MemoryStore, Ran};
 
 /// An open store.
 pub(super) struct Database {

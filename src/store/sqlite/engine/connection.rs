@@ -136,9 +136,14 @@ pub(in crate::store::sqlite) fn reader(path: &Path) -> rusqlite::Result<Connecti
 fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
-    conn.set_prepared_statement_cache_capacity(STATEMENTS);
-    plan_once(&conn)?;
+    remember_statements(&conn)?;
     Ok(conn)
+}
+
+/// Keeps every prepared statement, with its plan.
+pub(in crate::store::sqlite) fn remember_statements(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    plan_once(conn)
 }
 
 /// Plans statements once, when they are prepared. Otherwise SQLite plans again at every binding where a

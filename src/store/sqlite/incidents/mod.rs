@@ -22,7 +22,8 @@ pub(super) use actions::{forget_actor, forget_actors_of};
 pub(super) use join::{Joined, forget_reporter, join};
 #[cfg(test)]
 pub(super) use read::{MERGING, REPORT_NUMBER};
-pub(super) use read::{merging, newest_reports, of_event};
+pub(super) use read::{incidents as list, merging, newest_reports, of_event};
+pub(super) use timers::advance_due;
 
 impl Database {
     /// See [`crate::store::Store::advance_incidents`].
@@ -32,7 +33,7 @@ impl Database {
     ) -> Result<Option<Timestamp>, StoreError> {
         let next_at = self.read(move |conn| timers::next_at(conn, now)).await?;
         match next_at {
-            Some(at) if at <= now => self.write(IfAbandoned::Run, timers::advance_due).await,
+            Some(at) if at <= now => self.write(IfAbandoned::Run, advance_due).await,
             next_at => Ok(next_at),
         }
     }

@@ -15,7 +15,7 @@ use crate::store::{
 /// The length of each of the two periods that a trend compares.
 const TREND: Duration = Duration::from_secs(60);
 
-pub(super) fn incidents(
+pub(in crate::store::sqlite) fn incidents(
     conn: &Connection,
     filter: &IncidentFilter,
 ) -> rusqlite::Result<Vec<Incident>> {

@@ -43,7 +43,7 @@ pub(super) fn next_at(conn: &Connection, now: Timestamp) -> rusqlite::Result<Opt
 }
 
 /// Runs due timers. Returns when the next timer is due.
-pub(super) fn advance_due(tx: &Tx<'_>) -> rusqlite::Result<Option<Timestamp>> {
+pub(in crate::store::sqlite) fn advance_due(tx: &Tx<'_>) -> rusqlite::Result<Option<Timestamp>> {
     let mut room = actions::BATCH;
     for (sql, bound) in DUE.iter().zip(bounds(tx.now)) {
         let due: Vec<IncidentId> = tx

@@ -1,0 +1,178 @@
+//! Shows what a simulation sent over time. Pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::incidents::key_text;
+use super::text::{Table, escape};
+use super::words::{counted, moment};
+use crate::model::{DestinationName, IncidentNews, Timestamp};
+use crate::simulation::{About, Stretch, Timeline};
+use crate::view::{SimulatedIncident, SimulationView, StretchView};
+
+/// Returns the view of a simulation that began at `started_at`. `only` is the only destination to show; `None`: all.
+pub(super) fn view(
+    started_at: Timestamp,
+    timeline: &Timeline,
+    only: Option<&DestinationName>,
+) -> SimulationView {
+    let is_wanted = |name: &DestinationName| only.is_none_or(|only| only == name);
+    let counts = |all: BTreeMap<&DestinationName, u64>| {
+        let wanted = all.into_iter().filter(|(name, _)| is_wanted(name));
+        wanted.map(|(name, count)| (name.clone(), count)).collect()
+    };
+    let stretches = timeline.stretches(only).into_iter();
+    SimulationView {
+        started_at,
+        events: timeline.events,
+        messages: counts(timeline.messages()),
+        edits: counts(timeline.edits()),
+        incidents: timeline.incidents.iter().map(Into::into).collect(),
+        timeline: stretches.map(stretch_view).collect(),
+    }
+}
+
+fn stretch_view(stretch: Stretch) -> StretchView {
+    let Stretch { first, last, count } = stretch;
+    let mut view = StretchView {
+        destination: first.destination,
+        first_after_ms: millis(first.after),
+        last_after_ms: millis(last.after),
+        count,
+        is_edit: first.is_edit,
+        events: None,
+        incident: None,
+        news: None,
+        reports: None,
+        mentions: first.mentions,
+    };
+    match (first.about, last.about) {
+        (_, About::Incident { id, news, reports }) => {
+            view.incident = Some(id);
+            view.news = Some(news);
+            view.reports = Some(reports);
+        }
+        (About::Report(first), About::Report(last)) => view.events = Some([first, last]),
+        (About::Incident { .. }, About::Report(_)) => {}
+    }
+    view
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Returns the timeline, the numbers of messages and the incidents.
+pub(super) fn to_text(simulation: &SimulationView) -> String {
+    let mut out = stretches(&simulation.timeline);
+    out.push('\n');
+    for (name, messages) in names(simulation) {
+        out.push_str(&format!("{}: {messages}\n", escape(name.as_str())));
+    }
+    if simulation.timeline.is_empty() {
+        out.push_str("nothing is sent\n");
+    }
+    for incident in &simulation.incidents {
+        out.push_str(&format!("{}\n", escape(&incident_text(incident))));
+    }
+    out
+}
+
+/// Returns how many messages and edits each destination gets.
+fn names(simulation: &SimulationView) -> impl Iterator<Item = (&DestinationName, String)> {
+    simulation.messages.iter().map(|(name, messages)| {
+        let mut said = counted(*messages, "message");
+        if let Some(edits) = simulation.edits.get(name) {
+            said.push_str(&format!(", {}", counted(*edits, "edit")));
+        }
+        (name, said)
+    })
+}
+
+/// Returns the timeline as a table.
+pub(super) fn stretches(stretches: &[StretchView]) -> String {
+    let mut table = Table::new(["AFTER", "TO", "WHAT"]);
+    for one in stretches {
+        table.push([when(one), one.destination.to_string(), what(one)]);
+    }
+    table.render()
+}
+
+fn when(stretch: &StretchView) -> String {
+    let after = |ms| moment(Duration::from_millis(ms));
+    match stretch.first_after_ms == stretch.last_after_ms {
+        true => after(stretch.first_after_ms),
+        false => format!(
+            "{} to {}",
+            after(stretch.first_after_ms),
+            after(stretch.last_after_ms)
+        ),
+    }
+}
+
+/// Describes the messages of an entry.
+fn what(stretch: &StretchView) -> String {
+    let mut said = match (stretch.incident, stretch.news) {
+        (Some(id), Some(news)) => {
+            let reports = counted(stretch.reports.unwrap_or(0), "report");
+            match (stretch.is_edit, stretch.count) {
+                (true, 1) => format!("edit of the message of {id}: {reports}"),
+                (true, count) => format!("{count} edits of the message of {id}, up to {reports}"),
+                (false, 1) => format!("{id} {}: {reports}", why(news)),
+                (false, count) => format!("{id} {}, {count} messages, up to {reports}", why(news)),
+            }
+        }
+        _ => events(stretch),
+    };
+    if !stretch.mentions.is_empty() {
+        said.push_str(&format!("; mentions {}", stretch.mentions.join(" ")));
+    }
+    said
+}
+
+fn events(stretch: &StretchView) -> String {
+    let [first, last] = stretch.events.unwrap_or_default();
+    let said = match stretch.count {
+        1 => format!("report {first}"),
+        count if last - first + 1 == count => {
+            format!("reports {first} to {last}, one message each")
+        }
+        count => format!("{count} of the reports {first} to {last}, one message each"),
+    };
+    match stretch.is_edit {
+        true => format!("edit of the message about {said}"),
+        false => said,
+    }
+}
+
+/// Says why an incident sends a message.
+const fn why(news: IncidentNews) -> &'static str {
+    match news {
+        IncidentNews::Opened => "gets a message of its own",
+        IncidentNews::Digest => "has news (digest)",
+        IncidentNews::Threshold => "reached a number of `escalate`",
+        IncidentNews::Overdue => "reached a time of `escalate`",
+        IncidentNews::Repeat => "is still open (`repeat_after`)",
+        IncidentNews::Quiet => "ends, because no report came",
+        IncidentNews::Continued => "ends at its maximum age",
+        IncidentNews::Done => "is marked as done",
+        IncidentNews::Reopened => "is reopened",
+        IncidentNews::Closed => "is closed",
+    }
+}
+
+/// Describes an incident in one line.
+pub(super) fn incident_text(incident: &SimulatedIncident) -> String {
+    let SimulatedIncident {
+        summary,
+        individual,
+    } = incident;
+    let rule = summary.rule.as_str();
+    format!(
+        "{} of rule {rule:?} ({}): {}, {individual} delivered individually, {} merged",
+        summary.id,
+        key_text(summary),
+        counted(summary.count, "report"),
+        summary.count.saturating_sub(*individual),
+    )
+}

@@ -1,0 +1,74 @@
+//! The result of a simulation.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{IncidentSummary, by_name, text, text_or_null};
+use crate::model::{DestinationName, Incident, IncidentId, IncidentNews, Timestamp};
+
+/// What a simulation sent over time.
+#[derive(Clone, Debug, Serialize)]
+pub struct SimulationView {
+    /// When its first event happened.
+    #[serde(serialize_with = "text")]
+    pub started_at: Timestamp,
+    /// The number of events.
+    pub events: u64,
+    /// The number of messages to each destination, without edits.
+    #[serde(serialize_with = "by_name")]
+    pub messages: BTreeMap<DestinationName, u64>,
+    /// The number of edits at each destination.
+    #[serde(serialize_with = "by_name")]
+    pub edits: BTreeMap<DestinationName, u64>,
+    /// The incidents that were opened, as they were at the end, oldest first.
+    pub incidents: Vec<SimulatedIncident>,
+    /// All messages and edits, ordered by the time of the first in each entry.
+    pub timeline: Vec<StretchView>,
+}
+
+/// An incident of a simulation.
+#[derive(Clone, Debug, Serialize)]
+pub struct SimulatedIncident {
+    #[serde(flatten)]
+    pub summary: IncidentSummary,
+    /// How many of its reports were delivered individually. The others were merged into its messages.
+    pub individual: u64,
+}
+
+impl From<&Incident> for SimulatedIncident {
+    fn from(incident: &Incident) -> Self {
+        let progress = &incident.progress;
+        Self {
+            summary: incident.into(),
+            individual: progress.count.min(progress.terms.from),
+        }
+    }
+}
+
+/// Messages of one kind to one destination, without others between them.
+#[derive(Clone, Debug, Serialize)]
+pub struct StretchView {
+    #[serde(serialize_with = "text")]
+    pub destination: DestinationName,
+    /// When the first was sent, in milliseconds from the start.
+    pub first_after_ms: u64,
+    /// When the last was sent, in milliseconds from the start.
+    pub last_after_ms: u64,
+    /// The number of messages.
+    pub count: u64,
+    /// Whether they change earlier messages.
+    pub is_edit: bool,
+    /// The positions of the first and the last event among all, from 1; null for messages of an incident.
+    pub events: Option<[u64; 2]>,
+    /// The incident that sends them; null for messages about one event.
+    #[serde(serialize_with = "text_or_null")]
+    pub incident: Option<IncidentId>,
+    /// Why the incident sends them; for edits, why the edited message was sent.
+    #[serde(serialize_with = "text_or_null")]
+    pub news: Option<IncidentNews>,
+    /// How many reports the last message of an incident counts.
+    pub reports: Option<u64>,
+    /// Names of the people that they mention.
+    pub mentions: Vec<String>,
+}
