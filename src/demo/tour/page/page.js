@@ -1,6 +1,7 @@
 // The page: receives the demo's state, draws changes, and sends the visitor's actions.
 
 import { drawMessage } from "./cards.js";
+import { drawShow } from "./show.js";
 import { drawStages } from "./strip.js";
 import { clock, current, h, switchLanguage, t } from "./words.js";
 
@@ -67,22 +68,26 @@ function drawChat(chat) {
     const before = page.drawn.get(key);
     if (before?.now === now) continue;
     const element = drawMessage(chat, message, press(message.id));
-    if (before) before.element.replaceWith(element);
-    else {
+    if (before) {
+      element.classList.toggle("touched", message.edits > before.edits);
+      before.element.replaceWith(element);
+    } else {
       element.classList.add("fresh");
       list.append(element);
       grown = true;
     }
-    page.drawn.set(key, { now, element });
+    page.drawn.set(key, { now, element, edits: message.edits });
     changed = true;
   }
   if (!changed) return;
   list.querySelector(".empty")?.remove();
   if (chat.messages.length === 0) list.append(h("li", { class: "empty" }, t("empty")));
-  // Scrolls to the newest message, or to its beginning if it is taller than the list.
-  const newest = list.lastElementChild;
+  // Scrolls to the card that counts a storm, else to the newest message, or to its beginning if it is taller than the list.
+  const cards = chat.messages.filter((message) => page.state.storm?.cards?.includes(message.id));
+  const counting = cards.length > 0 && page.drawn.get(`${chat.key} ${cards[0].id}`).element;
   const toEnd = () => {
-    list.scrollTop = newest.offsetTop - list.offsetTop - 10;
+    const target = counting || list.lastElementChild;
+    list.scrollTop = target.offsetTop - list.offsetTop - 10;
     list.placed = list.scrollTop;
   };
   // Keeps the scroll position when a click edits a message.
@@ -117,7 +122,8 @@ function drawEvents(events) {
   const items = events.map((event) => {
     const failing = event.deliveries.some((one) => one.state === "dead" || (one.state === "pending" && one.attempts.length > 0));
     // An edited message is already counted.
-    const messages = event.deliveries.filter((one) => one.trigger !== "edit");
+    const messages = event.deliveries.filter((one) => one.trigger !== "edit" && one.state !== "merged");
+    const merged = event.deliveries.some((one) => one.state === "merged");
     const done = messages.filter((one) => one.state === "delivered").length;
     return h("li", {}, h("button", {
       type: "button", class: "event", "aria-current": event === shown ? "true" : undefined, "data-event": event.id,
@@ -128,6 +134,7 @@ function drawEvents(events) {
     h("span", { class: "words" }, event.said?.text ?? ""),
     h("span", { class: "tags" },
       h("span", { class: failing ? "bad" : "good" }, `${done}/${messages.length} ${t("delivered")}`),
+      merged && h("span", {}, t("merged_tag")),
       event.pushes.length > 1 && h("span", {}, t("repeated", event.pushes.length)))));
   });
   const focused = document.activeElement?.dataset?.event;
@@ -156,6 +163,7 @@ function drawStrip(events) {
 function draw() {
   const { state } = page;
   if (!state) return;
+  drawShow(state);
   state.chats.forEach(drawChat);
   drawTabs(state.chats);
   drawEvents(state.events);
@@ -272,6 +280,8 @@ function suggest([wanted, change]) {
 
 $("report").onsubmit = (event) => { event.preventDefault(); told(send(event.target)); };
 $("outage").onclick = () => told(outage());
+$("storm").onclick = () => told(post("api/storm", {}));
+$("kill").onclick = () => told(post("api/kill", {}));
 $("pause").onclick = () => told(post("api/pause", { paused: !page.state?.paused }));
 $("language").onclick = () => { switchLanguage(); drawWords(); };
 $("edit").onclick = () => $("editor").showModal();
