@@ -115,7 +115,7 @@ impl Run {
             .await;
         lock(&self.first).get_or_insert(made.id);
         self.acknowledged.fetch_add(1, Ordering::SeqCst);
-        if (index + 1) % SUGGESTION_EVERY == 0 {
+        if (index + 1).is_multiple_of(SUGGESTION_EVERY) {
             let suggestion = reports::suggestion(index / SUGGESTION_EVERY);
             self.report(world, &suggestion).await;
             self.suggestions.fetch_add(1, Ordering::SeqCst);

@@ -18,7 +18,7 @@ const WORDS = {
   kill_busy: ["starting again…", "正在重启……"],
   progress: ["Acknowledged reports", "已应答的反馈"],
   figure_reports: ["reports", "条反馈"],
-  figure_messages: ["messages in the on-call group", "条值班群消息"],
+  figure_messages: ["on-call messages", "条值班群消息"],
   figure_edits: ["edits of the card", "次卡片更新"],
   proof: ["acknowledged {0} – counted {1}", "已应答 {0} – 已计数 {1}"],
   proof_suggestions: ["{0} suggestions reached their chats.", "{0} 条建议照常送达各自的群。"],
