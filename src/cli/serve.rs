@@ -23,7 +23,7 @@ systemd (Type=notify) the relay reports when it is ready, reloads and stops, and
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// Stop as at SIGTERM when standard input ends, so that the relay does not outlive the process that started it
-    #[arg(long, hide = true)]
+    #[arg(long)]
     until_stdin_ends: bool,
 }
 

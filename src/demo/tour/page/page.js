@@ -56,7 +56,8 @@ function drawChat(chat) {
   if (document.activeElement !== select) select.value = chat.condition;
   const list = article.querySelector("ol");
   // Does not scroll if the visitor has scrolled back.
-  const follows = Math.abs(list.scrollTop - (list.placed ?? 0)) < 4 || list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+  const untouched = Math.abs(list.scrollTop - (list.placed ?? 0)) < 4;
+  const follows = untouched || list.scrollHeight - list.scrollTop - list.clientHeight < 40;
   const press = (message) => (button) =>
     told(post("api/press", { chat: chat.key, message, button }).then((said) =>
       toast(said.toast?.[current() === "zh" ? "zh_cn" : "en_us"] ?? t("pressed"))));
@@ -82,16 +83,18 @@ function drawChat(chat) {
   if (!changed) return;
   list.querySelector(".empty")?.remove();
   if (chat.messages.length === 0) list.append(h("li", { class: "empty" }, t("empty")));
-  // Scrolls to the card that counts a storm, else to the newest message, or to its beginning if it is taller than the list.
-  const cards = chat.messages.filter((message) => page.state.storm?.cards?.includes(message.id));
-  const counting = cards.length > 0 && page.drawn.get(`${chat.key} ${cards[0].id}`).element;
+  // Scrolls to the card that counts a storm until the visitor scrolls away, else to the newest message, or to its
+  // beginning if it is taller than the list.
+  const card = chat.messages.find((message) => page.state.storm?.cards?.includes(message.id))?.id;
+  if (!untouched) list.left = card;
+  const counting = card !== list.left && page.drawn.get(`${chat.key} ${card}`)?.element;
   const toEnd = () => {
     const target = counting || list.lastElementChild;
     list.scrollTop = target.offsetTop - list.offsetTop - 10;
     list.placed = list.scrollTop;
   };
   // Keeps the scroll position when a click edits a message.
-  if (!follows || !grown) return;
+  if (!follows || !(grown || counting)) return;
   toEnd();
   for (const picture of list.querySelectorAll("img")) if (!picture.complete) picture.onload = toEnd;
 }

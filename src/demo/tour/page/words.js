@@ -22,7 +22,7 @@ const WORDS = {
   figure_edits: ["edits of the card", "次卡片更新"],
   proof: ["acknowledged {0} – counted {1}", "已应答 {0} – 已计数 {1}"],
   proof_suggestions: ["{0} suggestions reached their chats.", "{0} 条建议照常送达各自的群。"],
-  proof_repeats: ["Feishu pushed {0} of them again; each counts once.", "飞书重推了 {0} 次，每条只计一次。"],
+  proof_repeats: ["Feishu pushed again {0} times; each report counts once.", "飞书重推了 {0} 次，每条只计一次。"],
   relay_runs: ["The relay runs (pid {0}).", "relay 运行中（pid {0}）。"],
   relay_starts: ["The relay is starting (pid {0}).", "relay 启动中（pid {0}）。"],
   killed: ["killed (pid {0})", "已杀掉（pid {0}）"],
