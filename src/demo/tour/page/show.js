@@ -25,10 +25,10 @@ function drawFigures(storm) {
 /** Whether the storm is over, and its last report is counted. */
 export const isProven = (storm) => !storm.running && storm.counted === storm.acknowledged;
 
-function drawProof(storm) {
+function drawProof(storm, relay) {
   $("proof").classList.toggle("good", Boolean(storm && isProven(storm)));
   if (!storm) return say($("proof"), t("show_hint"));
-  if (!isProven(storm)) return say($("proof"), t("storm_running"));
+  if (!isProven(storm)) return say($("proof"), t(relay.ready ? "storm_running" : "storm_waits"));
   const sum = t("proof", number(storm.acknowledged), number(storm.counted));
   const repeats = storm.repeats > 0 ? ` ${t("proof_repeats", number(storm.repeats))}` : "";
   say($("proof"), h("b", {}, sum), ` ${t("proof_suggestions", storm.suggestions)}${repeats}`);
@@ -52,6 +52,6 @@ export function drawShow({ storm, relay }) {
   $("storm-hint").textContent = t(storm?.running ? "storm_busy" : "storm_hint");
   $("kill-hint").textContent = t(relay.ready ? "kill_hint" : "kill_busy");
   drawFigures(storm);
-  drawProof(storm);
+  drawProof(storm, relay);
   drawRelay(relay);
 }

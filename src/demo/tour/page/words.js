@@ -13,6 +13,7 @@ const WORDS = {
   storm_hint: ["within 20 seconds", "20 秒内涌入"],
   storm_busy: ["coming in…", "正在涌入……"],
   storm_running: ["They come in. Kill the relay now.", "正在涌入，现在就杀掉 relay 试试。"],
+  storm_waits: ["What is not acknowledged is pushed again.", "没有应答的会重推。"],
   kill_do: ["kill -9", "kill -9"],
   kill_hint: ["the relay, at any moment", "随时杀掉 relay"],
   kill_busy: ["starting again…", "正在重启……"],
