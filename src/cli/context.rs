@@ -123,11 +123,6 @@ impl Context {
         }
     }
 
-    /// Replaces the configuration file and the environment.
-    pub(super) fn of(self, file: PathBuf, environment: BTreeMap<String, String>) -> Self {
-        Self::new(file, environment, self.clock, self.out)
-    }
-
     /// Returns the path of the configuration file, as it was typed.
     pub(super) fn file(&self) -> String {
         self.file.display().to_string()

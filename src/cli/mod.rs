@@ -72,8 +72,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the relay (the default command)
-    #[command(after_help = serve::EXAMPLES)]
-    Serve,
+    Serve(serve::Args),
     /// Try the relay on this machine, with stand-ins for Feishu and Slack; needs no account
     Demo(demo::Args),
     /// Check the configuration, its templates and rules, and report every mistake
@@ -119,9 +118,10 @@ pub fn run(
     };
     let clock = Arc::new(SystemClock);
     let mut context = Context::new(cli.config, environment, clock, out);
-    let result = match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => return serve::run(context),
-        Command::Demo(args) => return demo::run(context, &args),
+    let command = cli.command;
+    let result = match command.unwrap_or_else(|| Command::Serve(serve::Args::default())) {
+        Command::Serve(args) => return serve::run(context, &args),
+        Command::Demo(args) => demo::run(&mut context, &args),
         Command::Check(args) => check::run(&mut context, &args),
         Command::Try(args) => try_event::run(&mut context, &args),
         Command::Events(command) => events::run(&mut context, &command),

@@ -78,6 +78,17 @@ impl FakeReceiver {
         let taken = self.shared.taken.lock();
         taken.unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    /// Returns the last accepted messages in order, at most `limit`.
+    pub fn newest(&self, limit: usize) -> Vec<Taken> {
+        let taken = self.shared.taken.lock();
+        let taken = taken.unwrap_or_else(PoisonError::into_inner);
+        taken
+            .iter()
+            .skip(taken.len().saturating_sub(limit))
+            .cloned()
+            .collect()
+    }
 }
 
 async fn take(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {

@@ -43,11 +43,6 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// Returns the tasks of this server, for work that must end with it.
-    pub fn tasks(&self) -> &Tasks {
-        &self.tasks
-    }
-
     /// Stops the server and waits until its port is free.
     pub async fn stop(self) {
         self.tasks.stop_now();

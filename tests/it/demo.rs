@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -69,7 +70,7 @@ fn demo_shows_card_with_images_and_cleans_up() {
     );
 
     let begun = Instant::now();
-    assert_eq!(demo.interrupt().code(), Some(0));
+    assert_eq!(demo.end(Signal::INT).code(), Some(0));
     assert!(
         begun.elapsed() < Duration::from_secs(10),
         "Ctrl-C ended it late"
@@ -127,20 +128,16 @@ fn repeat_is_sent_once_and_visitor_report_is_delivered() {
 #[test]
 fn broken_chat_delays_no_other_and_catches_up() {
     let demo = Demo::started();
-    for (chat, condition, said) in [
-        ("oncall", "fails", "503"),
-        ("warehouse", "limits", "429"),
-        ("product", "limits", "11232"),
+    // Of different kinds, so that none is merged into the incident of another.
+    for (chat, condition, said, kind) in [
+        ("oncall", "fails", "503", "crash"),
+        ("warehouse", "limits", "429", "white_screen"),
+        ("product", "limits", "11232", "suggestion"),
     ] {
         demo.done(
             "/api/condition",
             &json!({"chat": chat, "condition": condition}),
         );
-        let kind = if chat == "product" {
-            "suggestion"
-        } else {
-            "crash"
-        };
         let id = demo.report(kind, "while it is down");
         let delivery = demo.wait_for_delivery(&id, chat, "pending", 1);
         assert!(says(&delivery["attempts"][0], said), "{delivery}");
@@ -202,6 +199,12 @@ fn relay_toml_edits_are_applied_and_invalid_ones_refused() {
         says(&saved["report"], "did you mean \\\"product\\\"?"),
         "{saved}"
     );
+    let refused = demo.tell("/api/kill", &json!({}));
+    assert!(
+        refused.status == 400 && refused.text().contains("relay.toml has an error"),
+        "{}",
+        refused.text()
+    );
     wait_until("the operator is told", || {
         demo.messages("oncall")
             .iter()
@@ -225,6 +228,85 @@ fn relay_toml_edits_are_applied_and_invalid_ones_refused() {
         let mut deliveries = event["deliveries"].as_array().expect("deliveries").iter();
         deliveries.any(|one| one["to"] == "oncall")
     });
+}
+
+#[test]
+fn storm_with_kill_is_one_card_that_counts_every_report() {
+    let demo = Demo::started();
+    wait_until("the relay runs", || demo.state()["relay"]["ready"] == true);
+    demo.done("/api/pause", &json!({"paused": true}));
+    let relay = demo.state()["relay"]["pid"].clone();
+    demo.done("/api/storm", &json!({}));
+    assert_eq!(demo.tell("/api/storm", &json!({})).status, 400, "one runs");
+    let storm = || demo.state()["storm"].clone();
+    let acknowledged = || storm()["acknowledged"].as_u64().unwrap_or(0);
+    wait_until("a part of the storm", || acknowledged() >= 200);
+    assert_eq!(
+        demo.done("/api/kill", &json!({}))["killed"],
+        relay,
+        "that process is killed"
+    );
+    let restart = || demo.state()["relay"]["restart"].clone();
+    wait_until("the next process is checked", || restart()["lost"].is_u64());
+    assert_eq!(restart()["lost"], 0, "{}", restart());
+    assert_ne!(demo.state()["relay"]["pid"], relay);
+
+    for part in [400, 600, 800, 1000] {
+        wait_until("more of the storm", || acknowledged() >= part);
+    }
+    wait_until("the storm is over", || storm()["running"] == false);
+    let ended = storm();
+    assert_eq!(
+        (
+            &ended["acknowledged"],
+            &ended["counted"],
+            &ended["suggestions"]
+        ),
+        (&json!(1000), &json!(1000), &json!(4))
+    );
+    let cards = || {
+        let all = demo.messages("oncall").into_iter();
+        let title = |card: &Value| card["content"]["header"]["title"]["content"].clone();
+        let shows = |card: &Value| {
+            title(card)
+                .as_str()
+                .is_some_and(|title| title.contains("1000"))
+        };
+        all.filter(shows).collect::<Vec<Value>>()
+    };
+    wait_until("a card shows every report", || !cards().is_empty());
+    let cards = cards();
+    assert_eq!(cards.len(), 1, "{cards:?}");
+    assert!(cards[0]["edits"].as_u64() > Some(1), "it was counting");
+    assert_eq!(storm()["cards"][0], cards[0]["id"]);
+    let shown = storm();
+    assert_eq!(shown["edits"], cards[0]["edits"]);
+    let own = shown["cards"].as_array().expect("ids");
+    let individual = demo.messages("oncall");
+    let of_storm = |card: &&Value| says(card, "hall") && !own.contains(&card["id"]);
+    assert_eq!(individual.iter().filter(of_storm).count(), 1, "the first");
+}
+
+/// Returns where the relay of a demo listens.
+fn relay_address(demo: &Demo) -> String {
+    let config = demo.get("/api/config").json();
+    let text = config["text"].as_str().expect("a text");
+    let (_, rest) = text.split_once("listen = \"").expect("it listens");
+    rest.split_once('"').expect("a text").0.to_owned()
+}
+
+#[test]
+fn end_of_the_demo_ends_its_relay() {
+    for signal in [Signal::KILL, Signal::TERM, Signal::HUP] {
+        let mut demo = Demo::started();
+        let relay = relay_address(&demo);
+        assert!(TcpStream::connect(&relay).is_ok(), "it listens on {relay}");
+        let status = demo.end(signal);
+        assert_eq!(status.success(), signal != Signal::KILL, "{signal:?}");
+        wait_until("the relay has ended", || {
+            TcpStream::connect(&relay).is_err()
+        });
+    }
 }
 
 #[test]

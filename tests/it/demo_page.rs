@@ -66,6 +66,16 @@ fn page_draws_cards_and_sends_visitor_actions() {
     browser.eval("const select = document.querySelector('[data-chat=product] select'); select.value = 'fails'; select.onchange({ target: select }); undefined");
     browser.wait_for("document.querySelector('[data-chat=product]').classList.contains('broken')");
 
+    // The storm and the kill: buttons are disabled while they cannot be pressed, and the page says what happens.
+    browser.eval("document.getElementById('storm').click()");
+    browser.wait_for("document.getElementById('storm').disabled && document.getElementById('progress').value > 0.02");
+    browser.eval("document.getElementById('kill').click()");
+    browser
+        .wait_for("document.getElementById('relay').textContent.includes('started again after')");
+    browser.wait_for("document.getElementById('relay').textContent.includes('nothing lost')");
+    browser.wait_for("!document.getElementById('kill').disabled");
+    browser.wait_for("!!document.querySelector('[data-chat=oncall] .touched .large')");
+
     browser.eval("document.getElementById('language').click()");
     browser.wait_for("document.documentElement.lang === 'zh-CN' && document.getElementById('try-title').textContent === '接下来试试'");
     assert_eq!(

@@ -204,11 +204,6 @@ impl FakeFeishu {
         self.hub(|hub| hub.opened)
     }
 
-    /// Returns the number of received pings.
-    pub fn pings(&self) -> u64 {
-        self.hub(|hub| hub.pings)
-    }
-
     /// Returns the codes with which clients closed connections.
     pub fn closed_by_clients(&self) -> Vec<Option<u16>> {
         self.hub(|hub| hub.closed.clone())

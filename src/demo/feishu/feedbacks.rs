@@ -48,11 +48,6 @@ impl FakeFeishu {
         lock(&self.state.feedbacks.0).page_size_max = Some(count.max(1));
     }
 
-    /// Invalidates all page tokens, as the platform does after two hours.
-    pub fn expire_page_tokens(&self) {
-        lock(&self.state.feedbacks.0).promised.clear();
-    }
-
     /// Returns the bodies of the events `…feedback.updated_v6` that the platform would send for the
     /// changes since the last call.
     pub fn take_feedback_updates(&self) -> Vec<Value> {

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde_json::{Value, json};
@@ -97,11 +96,6 @@ impl Channels {
         access.ok_or(Refused::word("channel_not_found"))
     }
 
-    fn first(&self) -> String {
-        let content = lock(&self.0);
-        content.access.keys().next().cloned().unwrap_or_default()
-    }
-
     /// Returns an error if the channel's rate limit is reached.
     fn pace(&self, channel: &str) -> Result<(), Refused> {
         let now = Instant::now();
@@ -160,7 +154,6 @@ pub(super) fn routes() -> Router<Arc<State>> {
         .route("/api/chat.postMessage", post(post_message))
         .route("/api/chat.update", post(update))
         .route("/api/conversations.info", post(conversation))
-        .route("/services/{team}/{hook}/{secret}", post(webhook))
         .route("/actions/{team}/{number}/{secret}", post(respond))
 }
 
@@ -223,30 +216,6 @@ async fn conversation(call: Call) -> Response {
                 "is_member": access == Access::Member, "is_archived": access == Access::Archived}}))
         },
     )
-    .await
-}
-
-async fn webhook(extract::State(state): extract::State<Arc<State>>, body: Bytes) -> Response {
-    let arguments: Value = serde_json::from_slice(&body).unwrap_or_default();
-    state.record(Api::Webhook, &arguments);
-    with_fault(state.faults.take(&Api::Webhook), async {
-        let channel = state.channels.first();
-        let checked = state
-            .channels
-            .pace(&channel)
-            .and_then(|()| check(&state, &arguments));
-        match checked {
-            Ok(()) => {
-                state.channels.add(&channel, &arguments);
-                "ok".into_response()
-            }
-            Err(Refused::Answer(answer)) => {
-                let word = answer["error"].as_str().unwrap_or_default().to_owned();
-                (StatusCode::BAD_REQUEST, word).into_response()
-            }
-            Err(too_fast @ Refused::TooFast(_)) => too_fast.into_response(),
-        }
-    })
     .await
 }
 

@@ -1,5 +1,4 @@
-//! A fake of Slack: the part of the Web API that the relay calls, an incoming webhook, and
-//! simulated clicks.
+//! A fake of Slack: the part of the Web API that the relay calls, and simulated clicks.
 //!
 //! Each part has a module; all share a `State`. The Web API answers as Slack does: HTTP 200 with
 //! `ok` and an error name, and 429 only for rate limits. Blocks that Slack would refuse are refused
@@ -51,8 +50,6 @@ pub enum Api {
     AuthTest,
     /// `conversations.info`.
     ConversationInfo,
-    /// The incoming webhook.
-    Webhook,
     /// The `response_url` of a click.
     Respond,
 }
@@ -130,11 +127,6 @@ impl FakeSlack {
     /// Returns the value for a destination's `base_url`.
     pub fn url(&self) -> String {
         self.server.url()
-    }
-
-    /// Returns the URL of an incoming webhook into the first channel.
-    pub fn webhook_url(&self) -> String {
-        format!("{}/services/T0FAKE/B0FAKE/fake", self.url())
     }
 
     /// Returns the faults.

@@ -1,4 +1,5 @@
-//! Actions of a visitor on the page: edit `relay.toml`, report, click buttons, break chats, pause.
+//! Actions of a visitor on the page: edit `relay.toml`, report, click buttons, break chats, pause, start a storm, kill
+//! the relay.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::board::Board;
 use super::chats::{Chat, Condition};
-use super::reports::{Report, pictures};
+use super::reports::{Report, pictures, somebody};
 use super::settings::Read;
 use crate::model::{FaultKind, SourceKind};
 
@@ -30,6 +31,8 @@ pub(super) fn routes() -> Router<Arc<Board>> {
         .route("/api/press", post(press))
         .route("/api/condition", post(condition))
         .route("/api/pause", post(pause))
+        .route("/api/storm", post(storm))
+        .route("/api/kill", post(kill))
 }
 
 /// A request that cannot be served. Holds the message for the page.
@@ -74,9 +77,10 @@ struct NewConfig {
 
 async fn save(State(board): State<Arc<Board>>, body: Bytes) -> Result<Response, Bad> {
     let new: NewConfig = read(&body)?;
-    let saved = board.settings.save(&new.text);
-    let saved = saved.or(Err(Bad("failed to write the file")))?;
-    Ok(answer(&config_json(&board, &saved)))
+    board
+        .save(&new.text)
+        .or(Err(Bad("failed to write the file")))?;
+    Ok(answer(&config_json(&board, &board.settings.read())))
 }
 
 #[derive(Deserialize)]
@@ -117,6 +121,7 @@ impl NewReport {
             path: "pages/demo/form".into(),
             tenant: "You · 你".into(),
             contact: self.contact,
+            reporter: somebody(),
             pictures: sent,
         })
     }
@@ -169,6 +174,24 @@ async fn pause(State(board): State<Arc<Board>>, body: Bytes) -> Result<Response,
     let new: NewPause = read(&body)?;
     board.pause.set(new.paused);
     Ok(answer(&json!({})))
+}
+
+async fn storm(State(board): State<Arc<Board>>) -> Result<Response, Bad> {
+    match board.storm.start() {
+        true => Ok(answer(&json!({}))),
+        false => Err(Bad("a storm is running already")),
+    }
+}
+
+async fn kill(State(board): State<Arc<Board>>) -> Result<Response, Bad> {
+    if !board.settings.read().in_force {
+        let reason =
+            "relay.toml has an error, so the relay would not start again; correct it first";
+        return Err(Bad(reason));
+    }
+    let pid = board.relay.kill();
+    let pid = pid.ok_or(Bad("the relay is not running at the moment"))?;
+    Ok(answer(&json!({ "killed": pid })))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The state that the page shows, as one value: chats with messages, and recent events.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +9,13 @@ use tokio::sync::{OnceCell, watch};
 
 use super::chats::{Chat, ONCALL, PRODUCT};
 use super::journal::Journal;
+use super::relay::{Found, Relay};
 use super::script::Pause;
 use super::settings::Settings;
+use super::storm::{self, Storm};
 use super::world::World;
 use crate::demo::{Taken, feishu, slack};
+use crate::store::StoreError;
 
 /// The largest number of messages shown per chat.
 const MESSAGES_MAX: usize = 40;
@@ -20,8 +24,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(150);
 
 /// The source of everything that the page shows.
 pub(super) struct Board {
+    pub(super) relay: Arc<Relay>,
+    pub(super) storm: Storm,
     pub(super) world: Arc<World>,
-    pub(super) settings: Arc<Settings>,
+    pub(super) settings: Settings,
     pub(super) pause: Arc<Pause>,
     /// Opened after the relay has created it.
     journal: OnceCell<Journal>,
@@ -29,8 +35,16 @@ pub(super) struct Board {
 }
 
 impl Board {
-    pub(super) fn new(world: Arc<World>, settings: Arc<Settings>, pause: Arc<Pause>) -> Self {
+    pub(super) fn new(
+        relay: Arc<Relay>,
+        storm: Storm,
+        world: Arc<World>,
+        settings: Settings,
+        pause: Arc<Pause>,
+    ) -> Self {
         Self {
+            relay,
+            storm,
             world,
             settings,
             pause,
@@ -44,11 +58,27 @@ impl Board {
         self.shown.subscribe()
     }
 
-    /// Polls as long as somebody watches.
+    /// Writes `relay.toml`. The relay reads it again.
+    pub(super) fn save(&self, text: &str) -> io::Result<()> {
+        self.settings.write(text)?;
+        self.look()
+    }
+
+    fn look(&self) -> io::Result<()> {
+        match self.settings.look()? {
+            true => self.relay.reload(),
+            false => Ok(()),
+        }
+    }
+
+    /// Polls the file and restarts of the relay, and the state as long as somebody watches.
     pub(super) async fn run(self: Arc<Self>) {
         loop {
             // An editor may be replacing the file; the next poll finds the new one.
-            self.settings.look().ok();
+            self.look().ok();
+            if self.relay.wants_check() {
+                self.check_restart().await;
+            }
             if self.shown.receiver_count() > 0 {
                 let now: Arc<str> = self.state().await.to_string().into();
                 self.shown.send_if_modified(|shown| {
@@ -68,6 +98,8 @@ impl Board {
         json!({
             "chats": chats,
             "events": self.events().await,
+            "storm": self.storm_json().await,
+            "relay": self.relay.json(),
             "paused": self.pause.is_set(),
             "config": {"version": read.version, "in_force": read.in_force},
         })
@@ -76,20 +108,55 @@ impl Board {
     /// Returns no events if the store does not exist yet or cannot be read at the moment.
     async fn events(&self) -> Vec<Value> {
         let config = self.settings.config().get();
-        let journal = self
-            .journal
-            .get_or_try_init(|| async { Journal::open(&config) })
-            .await;
-        let Ok(journal) = journal else {
+        let Some(journal) = self.journal().await else {
             return Vec::new();
         };
-        match journal.events(&config, &self.world).await {
-            Ok(events) => events,
-            Err(error) => {
-                tracing::error!(%error, "failed to read the demo's store");
-                Vec::new()
-            }
+        readable(journal.events(&config, &self.world).await).unwrap_or_default()
+    }
+
+    /// Returns `None` if the store does not exist yet.
+    async fn journal(&self) -> Option<&Journal> {
+        let config = self.settings.config().get();
+        let open = || async { Journal::open(&config) };
+        self.journal.get_or_try_init(open).await.ok()
+    }
+
+    /// Looks which acknowledged events are in the store after a restart.
+    async fn check_restart(&self) {
+        let acknowledged = self.world.acknowledged();
+        let Some(journal) = self.journal().await else {
+            return;
+        };
+        if let Some(lost) = readable(journal.missing(&acknowledged).await) {
+            let acknowledged = acknowledged.len();
+            self.relay.set_found(Found { acknowledged, lost });
         }
+    }
+
+    /// Returns the last storm: what was acknowledged, and what the relay and the on-call group made of it.
+    async fn storm_json(&self) -> Option<Value> {
+        let run = self.storm.last()?;
+        let [acknowledged, suggestions, repeats] = run.counts();
+        let counted = match (run.first(), self.journal().await) {
+            (Some(first), Some(journal)) => readable(journal.counted(&first).await).flatten(),
+            (None, _) | (_, None) => None,
+        };
+        let posted = self.world.feishu.messages(ONCALL);
+        let cards = counted.as_ref().map(|counted| &*counted.messages);
+        let is_own = |one: &&feishu::Posted| cards.unwrap_or_default().contains(&one.id);
+        let own: Vec<&feishu::Posted> = posted.iter().filter(is_own).collect();
+        let individual = counted.as_ref().map_or(0, |counted| counted.individual);
+        Some(json!({
+            "running": run.is_running(),
+            "reports": storm::REPORTS,
+            "acknowledged": acknowledged,
+            "suggestions": suggestions,
+            "repeats": repeats,
+            "counted": counted.as_ref().map_or(0, |counted| counted.reports),
+            "messages": individual + own.len(),
+            "edits": own.iter().map(|one| one.edits).sum::<u32>(),
+            "cards": cards,
+        }))
     }
 
     fn chat(&self, chat: Chat) -> Value {
@@ -99,10 +166,16 @@ impl Board {
             Chat::Oncall => last(&self.world.feishu.messages(ONCALL), feishu_json),
             Chat::Product => last(&self.world.feishu.messages(PRODUCT), feishu_json),
             Chat::Slack => last(&self.world.slack.messages(), slack_json),
-            Chat::Warehouse => last(&self.world.receiver.taken(), taken_json),
+            Chat::Warehouse => last(&self.world.receiver.newest(MESSAGES_MAX), taken_json),
         };
         shown
     }
+}
+
+/// Logs why the store cannot be read.
+fn readable<T>(read: Result<T, StoreError>) -> Option<T> {
+    read.inspect_err(|error| tracing::error!(%error, "failed to read the demo's store"))
+        .ok()
 }
 
 fn last<T>(all: &[T], json: impl Fn(&T) -> Value) -> Value {

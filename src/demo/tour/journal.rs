@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::deliver;
 use crate::model::{
     Attempt, Clock, Content, Delivery, DeliveryId, Event, EventSeq, FaultKind, FeedbackKind, Image,
-    ImageState, SourceKind, StoredEvent, SystemClock, Timestamp,
+    ImageState, MessageHandle, SourceKind, StoredEvent, SystemClock, Timestamp,
 };
 use crate::store::{DeliveryFilter, EventFilter, OpenError, Store, StoreError};
 use crate::view::rule_views;
@@ -30,6 +30,17 @@ const DELIVERIES_MAX: usize = 400;
 pub(super) struct Journal {
     store: Store,
     known: Mutex<Known>,
+}
+
+/// An incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Counted {
+    /// The number of its reports.
+    pub(super) reports: u64,
+    /// How many of them were delivered individually.
+    pub(super) individual: usize,
+    /// The platforms' ids of its own messages, oldest first.
+    pub(super) messages: Vec<String>,
 }
 
 /// Results that cannot change any more.
@@ -88,6 +99,38 @@ impl Journal {
         Ok(shown)
     }
 
+    /// Returns how many of these events are not in the store.
+    pub(super) async fn missing(&self, ids: &[String]) -> Result<usize, StoreError> {
+        let mut missing = 0;
+        for id in ids {
+            missing += usize::from(self.store.event(id).await?.is_none());
+        }
+        Ok(missing)
+    }
+
+    /// Returns the incident that counts this event; `None` if none does.
+    pub(super) async fn counted(&self, id: &str) -> Result<Option<Counted>, StoreError> {
+        let Some(event) = self.store.event(id).await? else {
+            return Ok(None);
+        };
+        let Some(incident) = self.store.incidents_of(event.seq).await?.pop() else {
+            return Ok(None);
+        };
+        let messages = match incident.event {
+            Some(own) => self.store.messages(own).await?,
+            None => Vec::new(),
+        };
+        let (reports, individual) = (incident.progress.count, incident.progress.terms.from);
+        Ok(Some(Counted {
+            reports,
+            individual: usize::try_from(individual.min(reports)).unwrap_or(usize::MAX),
+            messages: messages
+                .iter()
+                .map(|sent| message_id(&sent.handle))
+                .collect(),
+        }))
+    }
+
     async fn stored(&self, seq: EventSeq) -> Result<Option<Arc<StoredEvent>>, StoreError> {
         if let Some(stored) = self.known().events.get(&seq) {
             return Ok(Some(Arc::clone(stored)));
@@ -127,6 +170,15 @@ impl Journal {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the platform's id of a message. Slack's handles begin with the channel.
+fn message_id(handle: &MessageHandle) -> String {
+    let handle = handle.as_str();
+    handle
+        .rsplit_once(':')
+        .map_or(handle, |(_channel, id)| id)
+        .to_owned()
 }
 
 /// Returns a function that gives the milliseconds since an event was received.

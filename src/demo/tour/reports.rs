@@ -2,6 +2,7 @@
 
 use axum::body::Bytes;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::feishu::CREATED;
 use crate::model::{FaultKind, FeedbackKind, SourceKind, Timestamp};
@@ -21,6 +22,8 @@ pub(super) struct Report {
     pub(super) path: String,
     pub(super) tenant: String,
     pub(super) contact: String,
+    /// The reporter's open id.
+    pub(super) reporter: String,
     pub(super) pictures: Vec<Bytes>,
 }
 
@@ -48,7 +51,7 @@ impl Report {
             "description": self.description,
             "images": images,
             "feedback_path": self.path,
-            "user_id": {"open_id": format!("ou_{:032x}", fastrand::u128(..))},
+            "user_id": {"open_id": self.reporter},
         });
         if let Some(fault) = self.fault {
             feedback["feedback_type"] = FeedbackKind::FAULT.0.into();
@@ -62,12 +65,26 @@ impl Report {
                 "event_type": CREATED,
                 "create_time": now.as_millis().to_string(),
                 "app_id": APP_ID,
-                "tenant_key": "2ca1d211f64f6438",
+                "tenant_key": tenant_key(&self.tenant),
             },
             "event": feedback,
         });
         Made { id, event }
     }
+}
+
+/// Returns the open id of somebody who has not reported before.
+pub(super) fn somebody() -> String {
+    format!("ou_{:032x}", fastrand::u128(..))
+}
+
+/// Returns the key of a tenant with this name.
+fn tenant_key(name: &str) -> String {
+    let hash = Sha256::digest(name.as_bytes());
+    hash.iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Returns a time in the platform's format.
@@ -183,12 +200,77 @@ pub(super) fn told(index: usize) -> Report {
         path: told.path.to_owned(),
         tenant: told.tenant.to_owned(),
         contact: told.contact.to_owned(),
+        reporter: somebody(),
         pictures: told
             .pictures
             .iter()
             .map(|bytes| Bytes::from_static(bytes))
             .collect(),
     }
+}
+
+/// The tenants of a storm's reporters.
+const TENANTS: &[&str] = &[
+    HANGZHOU,
+    RIVERSIDE,
+    "青松百货",
+    "Northwind Grocers",
+    "海棠家居",
+    "Blue Harbor Coffee",
+    "星河图书",
+    "Maple & Sons",
+    "山谷有机农场",
+    "Lumen Electronics",
+    "江南丝绸",
+];
+
+/// What the reporters of a storm write.
+const WORDS: &[&str] = &[
+    "点进会场就是白屏，什么都没有。",
+    "The sale page is just white, nothing loads.",
+    "白屏！优惠券马上要过期了，快修一下。",
+    "页面一片空白，换了手机也一样。",
+    "Blank page since a minute ago. Wi-Fi and 5G both.",
+    "刚才还好好的，现在打开是白的。",
+    "White screen. I restarted the phone twice.",
+    "转圈之后变成白屏，退出重进没用。",
+    "All of us in the office see an empty page.",
+    "会场打不开，白屏十几分钟了。",
+    "Nothing but white after I tap the banner.",
+    "为什么是白屏？购物车里的东西还在吗？",
+    "It stays white, even after I cleared the cache.",
+];
+
+/// How many people report in a storm; some report twice.
+const REPORTERS: usize = 870;
+/// One of so many reports of a storm has a picture.
+const PICTURE_EVERY: usize = 125;
+
+/// Returns a report of storm number `storm`. Each storm has a page of its own, and so an incident of its own.
+pub(super) fn white_screen(storm: usize, index: usize) -> Report {
+    let hall = char::from(b"abcdefghijklmnopqrstuvwxyz"[storm % 26]);
+    let mut pictures = Vec::new();
+    if index % PICTURE_EVERY == PICTURE_EVERY / 2 {
+        pictures.push(Bytes::from_static(pictures::BLANK));
+    }
+    Report {
+        fault: Some(FaultKind::WHITE_SCREEN),
+        source: SourceKind::MINI_PROGRAM,
+        description: WORDS[index % WORDS.len()].to_owned(),
+        path: format!("pages/sale/hall-{hall}"),
+        tenant: TENANTS[index % TENANTS.len()].to_owned(),
+        contact: String::new(),
+        reporter: format!("ou_{storm:016x}{:016x}", index % REPORTERS),
+        pictures,
+    }
+}
+
+/// Returns one of the demo's suggestions.
+pub(super) fn suggestion(index: usize) -> Report {
+    let all: Vec<usize> = (0..COUNT)
+        .filter(|one| TOLD[*one].fault.is_none())
+        .collect();
+    told(all[index % all.len()])
 }
 
 #[cfg(test)]
@@ -220,6 +302,22 @@ mod tests {
             assert_eq!(feedback.images.len(), report.pictures.len());
             assert_eq!(feedback.description.unwrap().expose(), report.description);
         }
+    }
+
+    #[test]
+    fn storm_has_one_page_and_many_people_tenants_and_words() {
+        let all: Vec<Report> = (0..1000).map(|index| white_screen(27, index)).collect();
+        let distinct = |of: fn(&Report) -> &String| {
+            let all: std::collections::BTreeSet<&String> = all.iter().map(of).collect();
+            all.len()
+        };
+        assert_eq!(distinct(|one| &one.path), 1);
+        assert_eq!(distinct(|one| &one.reporter), REPORTERS);
+        assert_eq!(distinct(|one| &one.tenant), TENANTS.len());
+        assert_eq!(distinct(|one| &one.description), WORDS.len());
+        assert_eq!(all.iter().filter(|one| !one.pictures.is_empty()).count(), 8);
+        assert_ne!(white_screen(28, 0).path, all[0].path);
+        assert_eq!(suggestion(4).fault, None);
     }
 
     #[test]

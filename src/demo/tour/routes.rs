@@ -7,7 +7,7 @@
 //! | `GET /api/live` | the state after each change, as server-sent events |
 //! | `GET /api/pictures/{platform}/{key}` | an image stored by a platform |
 //! | `GET /api/config`, `POST` | reads and replaces `relay.toml` |
-//! | `POST /api/report`, `/api/press`, `/api/condition`, `/api/pause` | the visitor's actions |
+//! | `POST /api/report`, `/api/press`, `/api/condition`, `/api/pause`, `/api/storm`, `/api/kill` | the visitor's actions |
 //!
 //! All paths are below a key that only the page's address contains, because other users of this machine could
 //! otherwise write files through a rule. The server is only for the browser of this machine: requests for another host
@@ -62,6 +62,11 @@ const FILES: &[(&str, &str, &str)] = &[
         "/cards.js",
         "text/javascript; charset=utf-8",
         include_str!("page/cards.js"),
+    ),
+    (
+        "/show.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page/show.js"),
     ),
     (
         "/strip.js",

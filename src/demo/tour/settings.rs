@@ -1,12 +1,9 @@
-//! The relay's `relay.toml`: reloaded whenever the page or an editor changes it, also by the relay.
+//! The relay's `relay.toml`, read again whenever the page or an editor changes it.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use rustix::process::{Signal, getpid, kill_process};
 
 use crate::config::{self, Config};
 use crate::model::Current;
@@ -18,8 +15,6 @@ pub(super) struct Settings {
     read: Mutex<Read>,
     /// The relay's active configuration.
     config: Current<Config>,
-    /// Whether a relay handles SIGHUP; before that, the signal would end the process.
-    heeded: AtomicBool,
 }
 
 /// The file as last read.
@@ -51,13 +46,7 @@ impl Settings {
             file,
             read: Mutex::new(read),
             config: Current::new(config),
-            heeded: AtomicBool::new(false),
         })
-    }
-
-    /// Marks the relay as running, so that changes are signalled to it.
-    pub(super) fn connect(&self) {
-        self.heeded.store(true, Ordering::SeqCst);
     }
 
     /// Returns the active configuration.
@@ -75,19 +64,17 @@ impl Settings {
         self.lock().clone()
     }
 
-    /// Writes the file and signals the relay to reload.
-    pub(super) fn save(&self, text: &str) -> io::Result<Read> {
-        std::fs::write(&self.file, text)?;
-        self.look()?;
-        Ok(self.read())
+    /// Writes the file.
+    pub(super) fn write(&self, text: &str) -> io::Result<()> {
+        std::fs::write(&self.file, text)
     }
 
-    /// Signals the relay to reload if the file has changed.
-    pub(super) fn look(&self) -> io::Result<()> {
+    /// Reads the file again. Returns whether it has changed.
+    pub(super) fn look(&self) -> io::Result<bool> {
         let text = std::fs::read_to_string(&self.file)?;
         let mut read = self.lock();
         if text == read.text {
-            return Ok(());
+            return Ok(false);
         }
         // Like a relay at SIGHUP: either all changes apply or none.
         let mut loaded = config::load(&self.file, &BTreeMap::new());
@@ -101,10 +88,7 @@ impl Settings {
         if let Some(config) = config {
             self.config.set(config);
         }
-        if self.heeded.load(Ordering::SeqCst) {
-            kill_process(getpid(), Signal::HUP)?;
-        }
-        Ok(())
+        Ok(true)
     }
 
     fn lock(&self) -> MutexGuard<'_, Read> {
@@ -128,9 +112,10 @@ mod tests {
         folder.write("relay.toml", GOOD).unwrap();
         let settings = Settings::open(folder.file("relay.toml")).unwrap();
         let rules = || settings.config().get().rules_written.len();
-        let saved = settings
-            .save(&GOOD.replace("\"here\"\n", "\"there\"\n"))
-            .unwrap();
+        let wrong = GOOD.replace("\"here\"\n", "\"there\"\n");
+        settings.write(&wrong).unwrap();
+        assert!(settings.look().unwrap());
+        let saved = settings.read();
         assert!(
             !saved.in_force && saved.report.contains("did you mean \"here\"?"),
             "{saved:?}"
@@ -139,10 +124,10 @@ mod tests {
         // Simulates a change by an editor.
         let more = format!("{GOOD}[[rules]]\nname = \"more\"\nsend_to = []\n");
         folder.write("relay.toml", &more).unwrap();
-        settings.look().unwrap();
+        assert!(settings.look().unwrap());
         assert!(settings.read().in_force);
         assert_eq!((rules(), settings.read().version), (2, 3));
-        settings.look().unwrap();
+        assert!(!settings.look().unwrap());
         assert_eq!(settings.read().version, 3, "nothing changed");
     }
 }

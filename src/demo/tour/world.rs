@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::SetOnce;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::chats::{CHANNEL, Chat, Condition, ONCALL, PRODUCT};
 use super::folder::Folder;
@@ -21,6 +21,9 @@ use crate::net::{Answer, HttpClient};
 /// How long Feishu's image URLs are valid: "图片 URL，有效期为 3 天".
 const PICTURES_LAST: Duration = Duration::from_secs(3 * 24 * 3600);
 
+/// The pause before an unacknowledged event is pushed again. Feishu waits 15 s, then longer; visitors do not.
+const PUSH_AGAIN_AFTER: Duration = Duration::from_secs(3);
+
 /// The person who clicks on the page.
 const YOU: (&str, &str) = ("ou_you", "U0VISITOR");
 
@@ -31,6 +34,12 @@ pub(super) struct Push {
     pub(super) took: Duration,
     /// `None` if there was no response.
     pub(super) status: Option<u16>,
+}
+
+impl Push {
+    fn is_acknowledged(&self) -> bool {
+        self.status == Some(200)
+    }
 }
 
 /// All fakes of the demo.
@@ -51,7 +60,7 @@ pub(super) struct World {
 
 impl World {
     /// Starts the fakes. Their secrets and secret addresses are written to the folder.
-    pub(super) async fn start(folder: &Folder) -> io::Result<Self> {
+    pub(super) async fn start(folder: &Folder, http: HttpClient) -> io::Result<Self> {
         let secret = |name: &str, value: String| -> io::Result<Secret> {
             folder.write(&format!("secrets/{name}"), &value)?;
             Ok(Secret::new(value))
@@ -83,7 +92,7 @@ impl World {
             feishu,
             slack,
             receiver: FakeReceiver::start(&key).await?,
-            http: HttpClient::trusted(None).map_err(io::Error::other)?,
+            http,
             keys,
             relay: SetOnce::new(),
             pushes: Mutex::default(),
@@ -116,8 +125,15 @@ impl World {
         made
     }
 
-    /// Pushes an event, once per call.
+    /// Pushes an event until the relay has acknowledged it.
     pub(super) async fn push(&self, event: &Value) {
+        while !self.is_acknowledged(event).await {
+            sleep(PUSH_AGAIN_AFTER).await;
+        }
+    }
+
+    /// Pushes an event once. Returns whether the relay has acknowledged it.
+    async fn is_acknowledged(&self, event: &Value) -> bool {
         let id = event["header"]["event_id"].as_str().unwrap_or_default();
         let url = self.events_url().await;
         let (pushed_at, begun) = (SystemClock.now(), Instant::now());
@@ -130,10 +146,21 @@ impl World {
             took: begun.elapsed(),
             status: answer.ok().map(|answer| answer.status),
         };
+        let is_acknowledged = push.is_acknowledged();
         lock(&self.pushes)
             .entry(id.to_owned())
             .or_default()
             .push(push);
+        is_acknowledged
+    }
+
+    /// Returns the ids of all events that the relay has acknowledged.
+    pub(super) fn acknowledged(&self) -> Vec<String> {
+        let pushes = lock(&self.pushes);
+        let all = pushes
+            .iter()
+            .filter(|(_, of)| of.iter().any(Push::is_acknowledged));
+        all.map(|(id, _)| id.clone()).collect()
     }
 
     /// Sends status changes to the relay, as Feishu does.

@@ -157,9 +157,9 @@ impl Demo {
         found
     }
 
-    pub fn interrupt(&mut self) -> ExitStatus {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        kill_process(pid.expect("a process id"), Signal::INT).expect("it runs");
+    /// Sends this signal to the demo's process, and waits for its end.
+    pub fn end(&mut self, signal: Signal) -> ExitStatus {
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
         self.child.wait().expect("it ends")
     }
 }

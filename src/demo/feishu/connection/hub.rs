@@ -34,7 +34,6 @@ pub(super) struct Hub {
     pub(super) config: Value,
     pub(super) pongs_withheld: bool,
     pub(super) opened: u64,
-    pub(super) pings: u64,
     pub(super) closed: Vec<Option<u16>>,
     tickets: HashMap<u64, String>,
     live: BTreeMap<u64, Live>,
@@ -52,7 +51,6 @@ impl Default for Hub {
             }),
             pongs_withheld: false,
             opened: 0,
-            pings: 0,
             closed: Vec::new(),
             tickets: HashMap::new(),
             live: BTreeMap::new(),
@@ -197,7 +195,6 @@ impl Hub {
     pub(super) fn heard(&mut self, bytes: Bytes) -> Option<Bytes> {
         let frame = Frame::read(bytes)?;
         if frame.method == 0 && frame.header("type") == Some("ping") {
-            self.pings += 1;
             let mut pong = Frame::ping(frame.service);
             pong.headers = vec![Header::new("type", "pong")];
             pong.payload = Some(self.config.to_string().into());

@@ -13,6 +13,11 @@ function person(id) {
   return Array.isArray(name) ? name[current() === "zh" ? 1 : 0] : name;
 }
 
+/** The names of reporters, who are made up. */
+const REPORTERS = ["李娜", "Emma Rossi", "王芳", "Chidi Okafor", "张伟", "Yuki Tanaka", "刘洋", "Ana Souza"];
+
+const someone = (id) => REPORTERS[[...id].reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % REPORTERS.length];
+
 /** The characters of HTML entities: the relay escapes a reporter's special characters with them. */
 const plain = (text) =>
   text.replace(/&#(\d+);|&(amp|lt|gt|quot);/g, (_, code, name) =>
@@ -33,11 +38,12 @@ function marked(text, marks, draw) {
 
 const link = (href, text) => h("a", { href, rel: "noreferrer", target: "_blank" }, text);
 
-const FEISHU = /\*\*([^]+?)\*\*|<font color='([\w-]+)'>([^]*?)<\/font>|<at (?:id|email)=([^ >]+)><\/at>|\[([^\]]*)\]\((https?:[^)\s]+)\)|\n/g;
+const FEISHU = /<person id='([^']+)'[^>]*><\/person>|\*\*([^]+?)\*\*|<font color='([\w-]+)'>([^]*?)<\/font>|<at (?:id|email)=([^ >]+)><\/at>|\[([^\]]*)\]\((https?:[^)\s]+)\)|\n/g;
 
 function markdown(text) {
   return marked(text, FEISHU, (found) => {
-    const [, bold, colour, coloured, at, label, href] = found;
+    const [, reporter, bold, colour, coloured, at, label, href] = found;
+    if (reporter !== undefined) return h("span", { class: "at" }, `@${someone(reporter)}`);
     if (bold !== undefined) return h("b", {}, markdown(bold));
     if (colour !== undefined) return h("span", { class: `tint-${colour}` }, markdown(coloured));
     if (at !== undefined) return h("span", { class: "at" }, `@${person(at)}`);
@@ -93,9 +99,15 @@ function feishuElement(element, press) {
   }
 }
 
+/** Draws a title. The number that begins an incident's title is drawn large. */
+function title(text) {
+  const [, before, count, after] = /^(\P{L}{0,4}?)(\d[\d,]*)(.*)$/su.exec(text) ?? [];
+  return h("span", { class: "title" }, count === undefined ? text : [before, h("span", { class: "large" }, count), after]);
+}
+
 function feishuCard(card, press) {
   const header = card.header && h("header", { class: `head ${card.header.template}` },
-    h("span", { class: "title" }, card.header.title.content),
+    title(card.header.title.content),
     (card.header.text_tag_list ?? []).map((tag) => h("span", { class: `tag ${tag.color}` }, tag.text.content)));
   return h("div", { class: "card" }, header,
     h("div", { class: "body" }, gathered(card.body.elements.map((element) => feishuElement(element, press)))));
@@ -122,7 +134,7 @@ function slackText(text) {
 
 function slackBlock(block, press) {
   switch (block.type) {
-    case "header": return h("div", { class: "title" }, block.text.text);
+    case "header": return h("div", {}, title(block.text.text));
     case "divider": return h("hr");
     case "context": return h("div", { class: "note" }, block.elements.map(slackText));
     case "image": return image("slack", block.slack_file?.id ?? "", block.alt_text);

@@ -1,6 +1,7 @@
 // The page: receives the demo's state, draws changes, and sends the visitor's actions.
 
 import { drawMessage } from "./cards.js";
+import { drawShow } from "./show.js";
 import { drawStages } from "./strip.js";
 import { clock, current, h, switchLanguage, t } from "./words.js";
 
@@ -55,7 +56,8 @@ function drawChat(chat) {
   if (document.activeElement !== select) select.value = chat.condition;
   const list = article.querySelector("ol");
   // Does not scroll if the visitor has scrolled back.
-  const follows = Math.abs(list.scrollTop - (list.placed ?? 0)) < 4 || list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+  const untouched = Math.abs(list.scrollTop - (list.placed ?? 0)) < 4;
+  const follows = untouched || list.scrollHeight - list.scrollTop - list.clientHeight < 40;
   const press = (message) => (button) =>
     told(post("api/press", { chat: chat.key, message, button }).then((said) =>
       toast(said.toast?.[current() === "zh" ? "zh_cn" : "en_us"] ?? t("pressed"))));
@@ -67,26 +69,32 @@ function drawChat(chat) {
     const before = page.drawn.get(key);
     if (before?.now === now) continue;
     const element = drawMessage(chat, message, press(message.id));
-    if (before) before.element.replaceWith(element);
-    else {
+    if (before) {
+      element.classList.toggle("touched", message.edits > before.edits);
+      before.element.replaceWith(element);
+    } else {
       element.classList.add("fresh");
       list.append(element);
       grown = true;
     }
-    page.drawn.set(key, { now, element });
+    page.drawn.set(key, { now, element, edits: message.edits });
     changed = true;
   }
   if (!changed) return;
   list.querySelector(".empty")?.remove();
   if (chat.messages.length === 0) list.append(h("li", { class: "empty" }, t("empty")));
-  // Scrolls to the newest message, or to its beginning if it is taller than the list.
-  const newest = list.lastElementChild;
+  // Scrolls to the card that counts a storm until the visitor scrolls away, else to the newest message, or to its
+  // beginning if it is taller than the list.
+  const card = chat.messages.find((message) => page.state.storm?.cards?.includes(message.id))?.id;
+  if (!untouched) list.left = card;
+  const counting = card !== list.left && page.drawn.get(`${chat.key} ${card}`)?.element;
   const toEnd = () => {
-    list.scrollTop = newest.offsetTop - list.offsetTop - 10;
+    const target = counting || list.lastElementChild;
+    list.scrollTop = target.offsetTop - list.offsetTop - 10;
     list.placed = list.scrollTop;
   };
   // Keeps the scroll position when a click edits a message.
-  if (!follows || !grown) return;
+  if (!follows || !(grown || counting)) return;
   toEnd();
   for (const picture of list.querySelectorAll("img")) if (!picture.complete) picture.onload = toEnd;
 }
@@ -117,7 +125,8 @@ function drawEvents(events) {
   const items = events.map((event) => {
     const failing = event.deliveries.some((one) => one.state === "dead" || (one.state === "pending" && one.attempts.length > 0));
     // An edited message is already counted.
-    const messages = event.deliveries.filter((one) => one.trigger !== "edit");
+    const messages = event.deliveries.filter((one) => one.trigger !== "edit" && one.state !== "merged");
+    const merged = event.deliveries.some((one) => one.state === "merged");
     const done = messages.filter((one) => one.state === "delivered").length;
     return h("li", {}, h("button", {
       type: "button", class: "event", "aria-current": event === shown ? "true" : undefined, "data-event": event.id,
@@ -128,6 +137,7 @@ function drawEvents(events) {
     h("span", { class: "words" }, event.said?.text ?? ""),
     h("span", { class: "tags" },
       h("span", { class: failing ? "bad" : "good" }, `${done}/${messages.length} ${t("delivered")}`),
+      merged && h("span", {}, t("merged_tag")),
       event.pushes.length > 1 && h("span", {}, t("repeated", event.pushes.length)))));
   });
   const focused = document.activeElement?.dataset?.event;
@@ -156,6 +166,7 @@ function drawStrip(events) {
 function draw() {
   const { state } = page;
   if (!state) return;
+  drawShow(state);
   state.chats.forEach(drawChat);
   drawTabs(state.chats);
   drawEvents(state.events);
@@ -272,6 +283,8 @@ function suggest([wanted, change]) {
 
 $("report").onsubmit = (event) => { event.preventDefault(); told(send(event.target)); };
 $("outage").onclick = () => told(outage());
+$("storm").onclick = () => told(post("api/storm", {}));
+$("kill").onclick = () => told(post("api/kill", {}));
 $("pause").onclick = () => told(post("api/pause", { paused: !page.state?.paused }));
 $("language").onclick = () => { switchLanguage(); drawWords(); };
 $("edit").onclick = () => $("editor").showModal();

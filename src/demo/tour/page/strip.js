@@ -70,7 +70,7 @@ function deliveries(event) {
   const all = event.deliveries;
   if (all.length === 0) return stage("idle", t("delivery"), null, line(t("none")));
   const failing = (one) => one.state === "dead" || (one.state === "pending" && one.attempts.length > 0);
-  const state = all.some(failing) ? "bad" : all.every((one) => one.state === "delivered") ? "done" : "busy";
+  const state = all.some(failing) ? "bad" : all.every((one) => one.state === "delivered" || one.state === "merged") ? "done" : "busy";
   const ends = all.filter((one) => one.state === "delivered" && one.trigger === "event").map((one) => one.attempts.at(-1));
   const first = Math.min(...ends.filter(Boolean).map((end) => end.at + end.took));
   return stage(state, t("delivery"), Number.isFinite(first) ? `+${span(first)}` : null,

@@ -7,6 +7,31 @@ const WORDS = {
   lost: ["the demo has ended", "演示已结束"],
   pause: ["Pause reports", "暂停上报"],
   resume: ["Resume reports", "继续上报"],
+  show: ["Show it to a colleague", "给同事看看"],
+  show_hint: ["A thousand people report one fault. In the chats that is one card, which counts.", "一千个人报同一个故障，群里只有一张卡片在计数。"],
+  storm_do: ["1,000 white screens", "1,000 次白屏"],
+  storm_hint: ["within 20 seconds", "20 秒内涌入"],
+  storm_busy: ["coming in…", "正在涌入……"],
+  storm_running: ["They come in. Kill the relay now.", "正在涌入，现在就杀掉 relay 试试。"],
+  storm_waits: ["What is not acknowledged is pushed again.", "没有应答的会重推。"],
+  kill_do: ["kill -9", "kill -9"],
+  kill_hint: ["the relay, at any moment", "随时杀掉 relay"],
+  kill_busy: ["starting again…", "正在重启……"],
+  progress: ["Acknowledged reports", "已应答的反馈"],
+  figure_reports: ["reports", "条反馈"],
+  figure_messages: ["on-call messages", "条值班群消息"],
+  figure_edits: ["edits of the card", "次卡片更新"],
+  proof: ["acknowledged {0} – counted {1}", "已应答 {0} – 已计数 {1}"],
+  proof_suggestions: ["{0} suggestions reached their chats.", "{0} 条建议照常送达各自的群。"],
+  proof_repeats: ["Feishu pushed again {0} times; each report counts once.", "飞书重推了 {0} 次，每条只计一次。"],
+  relay_runs: ["The relay runs (pid {0}).", "relay 运行中（pid {0}）。"],
+  relay_starts: ["The relay is starting (pid {0}).", "relay 启动中（pid {0}）。"],
+  killed: ["killed (pid {0})", "已杀掉（pid {0}）"],
+  restarting: ["starting again…", "正在重启……"],
+  restarted: ["started again after {0} (pid {1}),", "{0} 后重新启动（pid {1}），"],
+  checking: ["looking for what was acknowledged…", "正在核对已应答的反馈……"],
+  nothing_lost: ["nothing lost: all {0} acknowledged events are there", "一条不丢：已应答的 {0} 条都在"],
+  events_lost: ["{0} acknowledged events are missing", "已应答的 {0} 条不见了"],
   follow: ["The steps of one report", "一条反馈的旅程"],
   reports: ["Reports", "收到的反馈"],
   waiting: ["The first report is about to arrive.", "第一条反馈马上就到。"],
@@ -69,6 +94,9 @@ const WORDS = {
   dead: ["given up", "已放弃"],
   again_in: ["retry in {0}", "{0} 后重试"],
   edit: ["edit", "更新"],
+  merged: ["counted in the incident", "计入故障事件"],
+  merged_tag: ["counted", "已计数"],
+  incident: ["incident", "故障事件"],
   late_images: ["late pictures", "补发图片"],
   works: ["works", "正常"],
   fails: ["answers 503", "返回 503"],
@@ -120,6 +148,9 @@ export function span(ms) {
   if (ms < 1000) return `${Math.round(ms)} ms`;
   return `${(ms / 1000).toFixed(1)} s`;
 }
+
+/** Formats a count. */
+export const number = (count) => count.toLocaleString("en");
 
 /** Formats a time of day. */
 export const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
