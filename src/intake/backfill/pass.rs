@@ -188,6 +188,9 @@ impl Intake {
         progress: &mut (dyn FnMut(&Report) + Send),
     ) -> (Report, Option<Failure>) {
         let mut report = Report::default();
+        if let Err(error) = self.refresh_silences().await {
+            return (report, Some(error.into()));
+        }
         let mut round = Round {
             intake: self,
             source,
@@ -247,7 +250,9 @@ impl Intake {
             }
         }
         let event_id = reading.id.clone();
+        let silenceable = self.silenceable(&reading, &whole, &settings);
         let mut arrival = arrival(app, reading, &at_once, &settings, now);
+        arrival.silenceable = silenceable;
         arrival.images_deadline_at = listed_at + IMAGES_LAST;
         let accepted = self.store.accept_late(arrival, late).await?;
         self.count(app, &event_id, &whole, accepted, began);

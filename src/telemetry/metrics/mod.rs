@@ -70,6 +70,8 @@ pub struct Metrics {
     pub(super) planned: Family<Rule, Counter>,
     incidents_open: Family<Rule, Gauge>,
     pub(super) reports_merged: Family<Rule, Counter>,
+    pub(super) suppressed: Family<Rule, Counter>,
+    silences_active: Gauge,
     pub(super) incidents_ended: Family<State, Counter>,
     pub(super) incident_messages: Family<News, Counter>,
     pub(super) attempts: Family<DestinationOutcome, Counter>,
@@ -136,6 +138,8 @@ impl Metrics {
             planned: Family::default(),
             incidents_open: Family::default(),
             reports_merged: Family::default(),
+            suppressed: Family::default(),
+            silences_active: Gauge::default(),
             incidents_ended: Family::default(),
             incident_messages: Family::default(),
             attempts: Family::default(),
@@ -229,6 +233,10 @@ impl Metrics {
         self.register("incidents_open", help, self.incidents_open.clone());
         let help = "Reports that the rule merged into messages of incidents";
         self.register("reports_merged", help, self.reports_merged.clone());
+        let help = "Messages of the rule that silences suppressed";
+        self.register("suppressed_deliveries", help, self.suppressed.clone());
+        let help = "Active silences";
+        self.register("silences_active", help, self.silences_active.clone());
         let help = "Ended incidents that had messages of their own, by how they ended";
         self.register("incidents_ended", help, self.incidents_ended.clone());
         let help = "Delivered messages of incidents, by the reason for them";
@@ -424,6 +432,11 @@ impl Metrics {
                 gauge.set(signed(count(name)));
             }
         }
+    }
+
+    /// Sets the number of active silences.
+    pub fn set_silences(&self, count: u64) {
+        self.silences_active.set(signed(count));
     }
 
     /// Sets the number of statuses that wait to be sent to Feishu.

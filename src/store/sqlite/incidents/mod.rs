@@ -22,7 +22,8 @@ pub(super) use actions::{forget_actor, forget_actors_of};
 pub(super) use join::{Joined, forget_reporter, join};
 #[cfg(test)]
 pub(super) use read::{MERGING, REPORT_NUMBER};
-pub(super) use read::{merging, newest_reports, of_event};
+pub(super) use read::{keys_of, merging, newest_reports, of_event};
+pub(super) use timers::{find, mute, mute_open, unmute};
 
 impl Database {
     /// See [`crate::store::Store::advance_incidents`].
