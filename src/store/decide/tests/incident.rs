@@ -535,7 +535,7 @@ fn muted_incident_notifies_once_when_the_silence_ends() {
                 Report(200, false),
                 Run(310, vec![SendDigest, Edit]),
                 Report(320, false),
-                Run(330, vec![IncidentEffect::Escalate(0), Edit]),
+                Run(340, vec![IncidentEffect::Escalate(0), Edit]),
                 Run(610, vec![SendDigest, IncidentEffect::Escalate(1)]),
             ],
         ),
