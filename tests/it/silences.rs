@@ -53,8 +53,27 @@ fn lines(relay: &Relay, command: &[&str]) -> Vec<Value> {
         .collect()
 }
 
+/// Starts a relay with a silence of `faults`, which muted the report `ev-2`.
+fn silenced() -> (Relay, Receiver, Receiver) {
+    let (relay, chat, hook) = started();
+    let added = relay.run(&add(&["--rule", "faults", "--for", "2h"])).json();
+    assert_eq!(added["id"], "sil_1", "{added}");
+    assert_eq!(relay.push(&Feedback::fault(2)).status, 200);
+    assert_eq!(relay.push(&Feedback::suggestion(3)).status, 200);
+    hook.wait_for(1);
+    chat.wait_for(1);
+    relay.wait_until_idle();
+    assert_eq!((chat.count(), hook.count()), (1, 1));
+    (relay, chat, hook)
+}
+
+fn suppressed(relay: &Relay) -> Vec<Value> {
+    let command = ["deliveries", "list", "--state", "suppressed", "--json"];
+    lines(relay, &command)
+}
+
 #[test]
-fn silenced_rule_is_quiet_in_chats_only_until_it_is_ended() {
+fn dry_run_shows_what_would_be_muted_and_adds_nothing() {
     let (relay, chat, hook) = started();
     assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
     chat.wait_for(1);
@@ -67,68 +86,21 @@ fn silenced_rule_is_quiet_in_chats_only_until_it_is_ended() {
         "{dry}"
     );
     let would = &dry["would_have_muted"];
-    assert_eq!(
-        (&would["reports"], &would["messages"]),
-        (&json!(1), &json!(1))
-    );
+    let counted = (&would["reports"], &would["messages"]);
+    assert_eq!(counted, (&json!(1), &json!(1)), "{dry}");
     assert_eq!(would["counts"][0]["destination"], "chat", "{dry}");
-    assert_eq!(
-        relay.run(&["silences", "list"]).stdout,
-        "no active silences\n"
-    );
+    let listed = relay.run(&["silences", "list"]).stdout;
+    assert_eq!(listed, "no active silences\n");
+}
 
-    let added = relay.run(&add(&["--rule", "faults", "--for", "2h"])).json();
-    assert_eq!(added["id"], "sil_1", "{added}");
-    assert_eq!(relay.push(&Feedback::fault(2)).status, 200);
-    assert_eq!(relay.push(&Feedback::suggestion(3)).status, 200);
-    hook.wait_for(2);
-    chat.wait_for(2);
-    relay.wait_until_idle();
-    assert_eq!((chat.count(), hook.count()), (2, 2));
-
-    let shown = relay.run(&["events", "show", "ev-2"]).stdout;
-    let said = "suppressed by sil_1 (until ";
-    assert!(shown.contains(said) && shown.contains(REASON), "{shown}");
-    let muted = lines(
-        &relay,
-        &["deliveries", "list", "--state", "suppressed", "--json"],
-    );
-    assert_eq!(muted.len(), 1, "{muted:?}");
-    assert_eq!(muted[0]["suppressed_by"], "sil_1");
-    let shown = relay.run(&["silences", "show", "1", "--json"]).json();
-    assert_eq!(shown["muted"]["newest"][0]["id"], "ev-2", "{shown}");
-    assert_eq!(
-        (&shown["reports"], &shown["active"]),
-        (&json!(1), &json!(true))
-    );
-    let text = relay.run(&["silences", "show", "sil_1"]).stdout;
-    assert!(
-        text.contains("1 message of rule \"faults\" to chat"),
-        "{text}"
-    );
-
-    let status = relay.get("/status").json();
-    let active = &status["silences"][0];
-    assert_eq!(
-        (&active["id"], &active["reports"]),
-        (&json!("sil_1"), &json!(1)),
-        "{status}"
-    );
-    assert_eq!(
-        (&active["author"], &active["rule"]),
-        (&json!("li"), &json!("faults"))
-    );
-    let counted = "feedback_relay_suppressed_deliveries_total{rule=\"faults\"}";
-    wait_until("the muted message is counted", || {
-        Exposition::of(&relay).value(counted) == 1.0
-    });
-    let metrics = Exposition::of(&relay);
-    assert_eq!(metrics.value("feedback_relay_silences_active"), 1.0);
-
-    let id = muted[0]["id"].as_str().expect("an id");
+#[test]
+fn silenced_rule_is_quiet_in_chats_only_until_it_is_ended() {
+    let (relay, chat, _hook) = silenced();
+    let id = suppressed(&relay)[0]["id"].clone();
+    let id = id.as_str().expect("an id");
     assert_eq!(relay.run(&["deliveries", "discard", id]).code(), 1);
     assert_eq!(relay.run(&["deliveries", "retry", id]).code(), 0);
-    chat.wait_for(3);
+    chat.wait_for(2);
     let ended = relay.run(&["silences", "end", "sil_1"]);
     assert_eq!(
         (ended.code(), ended.stdout.as_str()),
@@ -138,9 +110,40 @@ fn silenced_rule_is_quiet_in_chats_only_until_it_is_ended() {
     assert_eq!(again.code(), 1, "{again:?}");
     assert!(again.stderr.contains("sil_1 had ended at"), "{again:?}");
     assert_eq!(relay.push(&Feedback::fault(4)).status, 200);
-    chat.wait_for(4);
+    chat.wait_for(3);
     let all = lines(&relay, &["silences", "list", "--all", "--json"]);
     assert_eq!((all.len(), &all[0]["active"]), (1, &json!(false)));
+}
+
+#[test]
+fn silence_is_explained_by_commands_status_and_metrics() {
+    let (relay, _chat, _hook) = silenced();
+    let shown = relay.run(&["events", "show", "ev-2"]).stdout;
+    let said = "suppressed by sil_1 (until ";
+    assert!(shown.contains(said) && shown.contains(REASON), "{shown}");
+    let muted = suppressed(&relay);
+    assert_eq!(muted.len(), 1, "{muted:?}");
+    assert_eq!(muted[0]["suppressed_by"], "sil_1");
+    let shown = relay.run(&["silences", "show", "1", "--json"]).json();
+    assert_eq!(shown["muted"]["newest"][0]["id"], "ev-2", "{shown}");
+    let state = (&shown["reports"], &shown["active"]);
+    assert_eq!(state, (&json!(1), &json!(true)));
+    let text = relay.run(&["silences", "show", "sil_1"]).stdout;
+    let said = "1 message of rule \"faults\" to chat";
+    assert!(text.contains(said), "{text}");
+
+    let status = relay.get("/status").json();
+    let active = &status["silences"][0];
+    let counted = (&active["id"], &active["reports"]);
+    assert_eq!(counted, (&json!("sil_1"), &json!(1)), "{status}");
+    let said = (&active["author"], &active["rule"]);
+    assert_eq!(said, (&json!("li"), &json!("faults")));
+    let counted = "feedback_relay_suppressed_deliveries_total{rule=\"faults\"}";
+    wait_until("the muted message is counted", || {
+        Exposition::of(&relay).value(counted) == 1.0
+    });
+    let metrics = Exposition::of(&relay);
+    assert_eq!(metrics.value("feedback_relay_silences_active"), 1.0);
     let log = relay.log();
     assert!(!log.contains(REASON), "{log}");
 }

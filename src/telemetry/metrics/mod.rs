@@ -180,15 +180,7 @@ impl Metrics {
             store_in_place: Gauge::default(),
             log_lines_dropped: Counter::default(),
         };
-        all.register_intake();
-        all.register_incidents();
-        all.register_deliveries();
-        all.register_destinations();
-        all.register_images();
-        all.register_backfill();
-        all.register_closing();
-        all.register_connections();
-        all.register_health();
+        all.register_all();
         all.begin_unnamed();
         all.image_deadline.set(f64::NAN);
         all.store_in_place.set(1);
@@ -203,6 +195,18 @@ impl Metrics {
     fn register_seconds(&mut self, name: &str, help: &str, metric: impl Metric) {
         self.registry
             .register_with_unit(name, help, Unit::Seconds, metric);
+    }
+
+    fn register_all(&mut self) {
+        self.register_intake();
+        self.register_incidents();
+        self.register_deliveries();
+        self.register_destinations();
+        self.register_images();
+        self.register_backfill();
+        self.register_closing();
+        self.register_connections();
+        self.register_health();
     }
 
     fn register_intake(&mut self) {

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::at;
 use crate::model::*;
 use crate::store::decide::incident::{
-    Acted, AfterEnd, IncidentEffect, act, advance, after_end, end, follow_action, next_at, open,
-    reopen, report,
+    Acted, AfterEnd, IncidentEffect, act, advance, after_end, end, follow_action, mute, next_at,
+    open, reopen, report,
 };
 use crate::store::{ActionOutcome, ApplyIncidentAction};
 
@@ -439,7 +439,7 @@ fn stormy(count: i64) -> IncidentProgress {
     incident
 }
 
-/// A step of a schedule of the table below, and the effects that it has to have.
+/// A step of a schedule, and the effects that it has to have.
 enum Step {
     /// A report at this second. `true`: it is muted.
     Report(i64, bool),
@@ -451,119 +451,106 @@ enum Step {
     Close(i64, Vec<IncidentEffect>),
 }
 
+/// Runs the steps on an incident with `count` reports.
+fn check(name: &str, count: i64, steps: Vec<Step>) {
+    let mut incident = stormy(count);
+    let terms = incident.terms.clone();
+    for (index, step) in steps.into_iter().enumerate() {
+        let (found, expected) = match step {
+            Step::Report(second, muted) => {
+                let by = incident.mute.or(mute_until(1200)).filter(|_| muted);
+                report(&mut incident, &terms, by, at(second));
+                continue;
+            }
+            Step::Mute(now, until, expected) => {
+                let by = mute_until(until).unwrap();
+                (mute(&mut incident, by, at(now)), expected)
+            }
+            Step::Run(now, expected) => (advance(&mut incident, at(now)), expected),
+            Step::Close(now, expected) => {
+                let made = end(&mut incident, IncidentState::Closed, at(now));
+                (made, expected)
+            }
+        };
+        assert_eq!(found, expected, "{name}: step {index}");
+    }
+}
+
 #[test]
 fn muted_incident_notifies_once_when_the_silence_ends() {
-    use IncidentEffect::{Edit, SendDigest};
-    use Step::{Close, Mute, Report, Run};
-    let quiet = 30 * 60;
-    let table: Vec<(&str, i64, Vec<Step>)> = vec![
-        (
-            "silence with reports: one edit, then one edit and one reply",
-            3,
-            vec![
-                Mute(100, 1200, vec![Edit]),
-                Report(200, true),
-                Report(700, true),
-                Report(1000, true),
-                Run(1100, vec![]),
-                Run(1200, vec![Edit, sent(IncidentNews::Unmuted)]),
-                Run(1201, vec![]),
-            ],
-        ),
-        (
-            "silence without reports: one edit, then one edit",
-            3,
-            vec![
-                Mute(100, 500, vec![Edit]),
-                Run(400, vec![]),
-                Run(500, vec![Edit]),
-            ],
-        ),
-        (
-            "silence from the first report on: one message at its end",
-            0,
-            vec![
-                Report(0, true),
-                Report(1, true),
-                Report(2, true),
-                Run(900, vec![]),
-                Run(1200, vec![sent(IncidentNews::Opened)]),
-                Run(1201, vec![]),
-            ],
-        ),
-        (
-            "incident ends during the silence: edited without a message",
-            3,
-            vec![
-                Mute(100, 7200, vec![Edit]),
-                Report(200, true),
-                Run(200 + quiet, vec![Edit]),
-                Run(7200, vec![]),
-            ],
-        ),
-        (
-            "operator closes a muted incident: edited without a message",
-            3,
-            vec![Mute(100, 7200, vec![Edit]), Close(200, vec![Edit])],
-        ),
-        (
-            "extended silence: edited to show its new end",
-            3,
-            vec![
-                Mute(100, 1000, vec![Edit]),
-                Mute(200, 1100, vec![Edit]),
-                Mute(300, 1100, vec![]),
-                Report(400, true),
-                Run(1000, vec![]),
-                Run(1100, vec![Edit, sent(IncidentNews::Unmuted)]),
-            ],
-        ),
-        (
-            "report after the end and before its timer: the timer still replies",
-            3,
-            vec![
-                Mute(100, 600, vec![Edit]),
-                Report(200, true),
-                Report(601, false),
-                Run(602, vec![Edit, sent(IncidentNews::Unmuted)]),
-            ],
-        ),
-        (
-            "no silence: every timer notifies",
-            3,
-            vec![
-                Report(200, false),
-                Run(310, vec![SendDigest, Edit]),
-                Report(320, false),
-                Run(340, vec![IncidentEffect::Escalate(0), Edit]),
-                Run(610, vec![SendDigest, IncidentEffect::Escalate(1)]),
-            ],
-        ),
+    use IncidentEffect::Edit;
+    use Step::{Mute, Report, Run};
+    let unmuted = || vec![Edit, sent(IncidentNews::Unmuted)];
+    let reports = vec![
+        Mute(100, 1200, vec![Edit]),
+        Report(200, true),
+        Report(700, true),
+        Report(1000, true),
+        Run(1100, vec![]),
+        Run(1200, unmuted()),
+        Run(1201, vec![]),
     ];
-    for (name, count, steps) in table {
-        let mut incident = stormy(count);
-        let terms = incident.terms.clone();
-        for (index, step) in steps.into_iter().enumerate() {
-            let (found, expected) = match step {
-                Report(second, muted) => {
-                    let by = incident.mute.or(mute_until(1200)).filter(|_| muted);
-                    report(&mut incident, &terms, by, at(second));
-                    continue;
-                }
-                Mute(now, until, expected) => {
-                    let by = mute_until(until).unwrap();
-                    let made = crate::store::decide::incident::mute(&mut incident, by, at(now));
-                    (made, expected)
-                }
-                Run(now, expected) => (advance(&mut incident, at(now)), expected),
-                Close(now, expected) => {
-                    let made = end(&mut incident, IncidentState::Closed, at(now));
-                    (made, expected)
-                }
-            };
-            assert_eq!(found, expected, "{name}: step {index}");
-        }
-    }
+    check("reports: one edit, then one edit and one reply", 3, reports);
+    let none = vec![
+        Mute(100, 500, vec![Edit]),
+        Run(400, vec![]),
+        Run(500, vec![Edit]),
+    ];
+    check("no report: one edit, then one edit", 3, none);
+    let first = vec![
+        Report(0, true),
+        Report(1, true),
+        Report(2, true),
+        Run(900, vec![]),
+        Run(1200, vec![sent(IncidentNews::Opened)]),
+        Run(1201, vec![]),
+    ];
+    check("muted from its first report on: one message", 0, first);
+    let extended = vec![
+        Mute(100, 1000, vec![Edit]),
+        Mute(200, 1100, vec![Edit]),
+        Mute(300, 1100, vec![]),
+        Report(400, true),
+        Run(1000, vec![]),
+        Run(1100, unmuted()),
+    ];
+    check("extended: edited to show the new end", 3, extended);
+    let raced = vec![
+        Mute(100, 600, vec![Edit]),
+        Report(200, true),
+        Report(601, false),
+        Run(602, unmuted()),
+    ];
+    check("a report before the late timer: still one reply", 3, raced);
+}
+
+#[test]
+fn incident_that_ends_while_it_is_muted_is_edited_only() {
+    use IncidentEffect::Edit;
+    use Step::{Close, Mute, Report, Run};
+    let quiet = vec![
+        Mute(100, 7200, vec![Edit]),
+        Report(200, true),
+        Run(200 + 30 * 60, vec![Edit]),
+        Run(7200, vec![]),
+    ];
+    check("quiet", 3, quiet);
+    let closed = vec![Mute(100, 7200, vec![Edit]), Close(200, vec![Edit])];
+    check("closed", 3, closed);
+}
+
+#[test]
+fn incident_that_is_not_muted_notifies_by_every_timer() {
+    use IncidentEffect::{Edit, Escalate, SendDigest};
+    use Step::{Report, Run};
+    let steps = vec![
+        Report(200, false),
+        Run(310, vec![SendDigest, Edit]),
+        Report(320, false),
+        Run(340, vec![Escalate(0), Edit]),
+        Run(610, vec![SendDigest, Escalate(1)]),
+    ];
+    check("no silence", 3, steps);
 }
 
 #[test]
