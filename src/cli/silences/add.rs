@@ -1,5 +1,6 @@
 //! Implements `silences add`.
 
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use super::super::conditions::ConditionOptions;
@@ -132,19 +133,22 @@ fn given<'a>(option: &str, text: &'a str) -> Result<&'a str, Failure> {
     Ok(text)
 }
 
+/// Returns the author: the named one, else the user of the system, by number if its name is unknown.
 fn author(context: &Context, args: &Args) -> Result<String, Failure> {
     if let Some(author) = &args.author {
         return given("author", author).map(str::to_owned);
     }
     let environment = context.environment();
-    let user = ["USER", "LOGNAME"].into_iter();
-    let user = user.filter_map(|name| environment.get(name)).next();
-    user.filter(|user| !user.is_empty())
-        .cloned()
-        .ok_or_else(|| {
-            let reason = "the system does not name its user: say who mutes this with --author NAME";
-            Failure::Usage(reason.into())
-        })
+    let names = ["USER", "LOGNAME"].into_iter();
+    let mut names = names.filter_map(|name| environment.get(name));
+    if let Some(name) = names.find(|name| !name.is_empty()) {
+        return Ok(name.clone());
+    }
+    let process = std::fs::metadata("/proc/self").map_err(|_unknown| {
+        let reason = "the system does not name its user: say who mutes this with --author NAME";
+        Failure::Usage(reason.into())
+    })?;
+    Ok(format!("user {}", process.uid()))
 }
 
 fn to_text(added: &AddedSilenceView) -> String {

@@ -589,3 +589,37 @@ fn muted_report_reopens_an_incident_without_a_message() {
     );
     assert!(incident.is_muted(at(200)));
 }
+
+proptest! {
+    /// Whatever the schedule: while the incident is muted, it notifies nobody, and each report is counted.
+    #[test]
+    fn no_schedule_notifies_while_muted(
+        pauses in prop::collection::vec((0_i64..900, any::<bool>()), 1..60),
+        until in 0_i64..9000,
+    ) {
+        let steps = vec![
+            step(EscalateAt::Count(4), false),
+            step(EscalateAt::After(Duration::from_secs(300)), false),
+        ];
+        let terms = terms(1, steps);
+        let mut incident = open(terms.clone(), at(0));
+        let (mut second, mut muted) = (0, 0);
+        for (index, (pause, run)) in pauses.iter().enumerate() {
+            second += pause;
+            let by = mute_until(until).filter(|mute| mute.until > at(second));
+            muted += u64::from(by.is_some());
+            report(&mut incident, &terms, by, at(second));
+            prop_assert_eq!(incident.count, u64::try_from(index + 1).unwrap());
+            prop_assert_eq!(incident.silenced, muted);
+            if *run {
+                let was_muted = incident.is_muted(at(second));
+                let effects = advance(&mut incident, at(second));
+                let are_quiet = effects.iter().all(|one| *one == IncidentEffect::Edit);
+                prop_assert!(!was_muted || are_quiet, "{effects:?}");
+            }
+            if incident.state != IncidentState::Open {
+                break;
+            }
+        }
+    }
+}
