@@ -22,7 +22,9 @@ use crate::model::{
     AppName, Clock, Current, Delivery, DeliveryState, DestinationName, EventId, EventSeq,
     EventState, MessageSpec, Notice, NoticeKind, Private, RuleName, Severity, Timestamp, Trigger,
 };
-use crate::store::{Accepted, AdminResult, Arrival, DeliveryFilter, NOTICE, NewDelivery, Store};
+use crate::store::{
+    Accepted, AdminResult, Arrival, DeliveryFilter, NOTICE, NewDelivery, Silenceable, Store,
+};
 use crate::telemetry::{Metrics, events::NoticeGiven};
 
 /// The value of a notice event in place of the receiving app.
@@ -332,6 +334,7 @@ fn arrival(
         users: Vec::new(),
         tenant: None,
         incidents: Vec::new(),
+        silenceable: Silenceable::default(),
         received_at: now,
         state: EventState::Noted,
         body: Some(Private::new(write_notice(notice))),
@@ -371,7 +374,8 @@ fn is_about(notice: &Notice, destination: &DestinationName) -> bool {
         | NoticeKind::NothingPushed
         | NoticeKind::ReloadRefused
         | NoticeKind::StoreDisplaced
-        | NoticeKind::BackfillFailed => false,
+        | NoticeKind::BackfillFailed
+        | NoticeKind::SilenceEnding => false,
     }
 }
 

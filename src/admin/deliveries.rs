@@ -33,6 +33,12 @@ pub fn list(store: &Store, filter: DeliveryFilter) -> DeliveryList<'_> {
 impl DeliveryList<'_> {
     /// Returns the next delivery.
     pub async fn next(&mut self) -> Result<Option<DeliveryView>, StoreError> {
+        let next = self.next_record().await?;
+        Ok(next.map(DeliveryView::from))
+    }
+
+    /// Returns the next delivery as stored.
+    pub(super) async fn next_record(&mut self) -> Result<Option<Delivery>, StoreError> {
         if self.page.is_empty() && !self.ended {
             let limit = PAGE.min(self.filter.limit);
             let filter = DeliveryFilter {
@@ -45,7 +51,7 @@ impl DeliveryList<'_> {
             let last = self.page.back().map(|last| last.id);
             self.filter.before = last.or(self.filter.before);
         }
-        Ok(self.page.pop_front().map(DeliveryView::from))
+        Ok(self.page.pop_front())
     }
 }
 
@@ -125,6 +131,9 @@ fn result(id: DeliveryId, action: ManualAction, done: AdminResult) -> ManualResu
         }
         (AdminResult::Refused(DeliveryState::Merged), ManualAction::Discard) => format!(
             "{id} is merged into an incident and not sent, so there is nothing to discard; `incidents close` ends an incident"
+        ),
+        (AdminResult::Refused(DeliveryState::Suppressed), ManualAction::Discard) => format!(
+            "{id} is muted by a silence and not sent, so there is nothing to discard; `silences end` ends a silence"
         ),
         (AdminResult::Refused(state), ManualAction::Discard) => {
             format!("{id} is {state}, and cannot be discarded")

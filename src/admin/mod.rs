@@ -13,13 +13,14 @@ pub mod incidents;
 mod replay;
 mod select;
 mod show;
+pub mod silences;
 
 pub use self::compare::ComparedDestinations;
 pub use self::events::{EventConfig, Events, FoundEvents, find, find_all};
 pub use self::replay::{Replay, Replayed};
 pub use self::select::{EventQuery, Selection};
 
-use crate::model::IncidentId;
+use crate::model::{IncidentId, SilenceId};
 use crate::store::StoreError;
 
 /// Why an operation failed.
@@ -31,6 +32,9 @@ pub enum Error {
     /// There is no incident with this id.
     #[error("the store has no incident {0}")]
     NoIncident(IncidentId),
+    /// There is no silence with this id.
+    #[error("the store has no silence {0}")]
+    NoSilence(SilenceId),
     /// Conditions are wrong; one line for each mistake.
     #[error("{}", .0.join("\n"))]
     Conditions(Vec<String>),

@@ -138,16 +138,8 @@ impl<'a> Events<'a> {
 }
 
 /// Returns the names that conditions may use.
-fn known(config: EventConfig<'_>) -> Known {
-    let app_ids = config.names.apps.iter();
-    Known {
-        app_ids: app_ids
-            .map(|(id, name)| (name.clone(), id.clone()))
-            .collect(),
-        apps: config.apps.keys().cloned().collect(),
-        lists: config.lists.clone(),
-        ..Known::default()
-    }
+pub(super) fn known(config: EventConfig<'_>) -> Known {
+    Known::in_conditions(&config.names.apps, config.apps.keys(), config.lists)
 }
 
 impl Selection<'_> {

@@ -1,12 +1,14 @@
 //! Shows everything about one event.
 
+use std::collections::BTreeSet;
+
 use super::{Error, Events, find};
 use crate::feishu;
-use crate::model::{Content, EventSeq, StoredEvent};
-use crate::store::{DeliveryFilter, StoreError};
+use crate::model::{Content, EventSeq, StoredEvent, Timestamp};
+use crate::store::{DeliveryFilter, SilenceFilter, StoreError};
 use crate::view::{
-    ArrivalView, DeliveryRecordView, EventView, LateSummaryView, StatusChangeView, TriageView,
-    rule_views,
+    ArrivalView, DeliveryRecordView, EventView, LateSummaryView, SilenceSummary, StatusChangeView,
+    TriageView, rule_views,
 };
 
 impl Events<'_> {
@@ -17,6 +19,7 @@ impl Events<'_> {
         id: &str,
         deliveries_max: usize,
         with_body: bool,
+        now: Timestamp,
     ) -> Result<EventView, Error> {
         let event = find(self.store, id).await?;
         let content = self.read(&event).await;
@@ -39,12 +42,14 @@ impl Events<'_> {
             summary,
         });
         let messages = self.store.messages(event.seq).await?.into_iter();
+        let deliveries = self.deliveries_of(event.seq, deliveries_max).await?;
         Ok(EventView {
+            silences: self.silences_of(&deliveries, now).await?,
             change,
             rules_today: trace.as_ref().ok().map(rule_views),
             rules_error: trace.err(),
             images: images.map(Into::into).collect(),
-            deliveries: self.deliveries_of(event.seq, deliveries_max).await?,
+            deliveries,
             incidents: self.counted_in(event.seq).await?,
             summaries: summaries.collect(),
             messages: messages.map(Into::into).collect(),
@@ -80,6 +85,27 @@ impl Events<'_> {
             });
         }
         Ok(deliveries)
+    }
+
+    /// Returns the silences that muted these deliveries.
+    async fn silences_of(
+        &self,
+        deliveries: &[DeliveryRecordView],
+        now: Timestamp,
+    ) -> Result<Vec<SilenceSummary>, StoreError> {
+        let ids = deliveries
+            .iter()
+            .filter_map(|one| one.delivery.suppressed_by);
+        let mut silences = Vec::new();
+        for id in ids.collect::<BTreeSet<_>>() {
+            let filter = SilenceFilter {
+                active: false,
+                id: Some(id),
+            };
+            let found = self.store.silences(filter).await?.into_iter();
+            silences.extend(found.map(|one| SilenceSummary::new(one, now)));
+        }
+        Ok(silences)
     }
 
     async fn triage_of(&self, event: EventSeq) -> Result<TriageView, StoreError> {

@@ -214,6 +214,7 @@ impl App {
             ..Default::default()
         };
         let tasks = &deps.tasks;
+        let silences = self.intake.clone();
         let mut public =
             intake::webhook::routes(self.intake).merge(web::public_routes(web.clone()));
         let serve = |name, listener, routes| {
@@ -230,6 +231,7 @@ impl App {
         }
         serve("server", self.listener, public);
         deps.watch(&self.operator);
+        tasks.spawn("silences", silences.keep_silences(tasks.stopping()));
         tasks.spawn("long connections", self.connections.clone().run());
         tasks.spawn("deliver", self.dispatcher.clone().run(tasks.stopping()));
         tasks.spawn("backfill", self.backfill.clone().run(tasks.stopping()));

@@ -13,6 +13,7 @@ use crate::intake::{backfill, websocket};
 use crate::model::{AppName, DestinationName};
 use crate::net::{ClientError, GuardedClient, HttpClient};
 use crate::render::Family;
+use crate::rules::Known;
 use crate::slack::SlackClient;
 use crate::telemetry::Names;
 use crate::triage::SlackTarget;
@@ -77,6 +78,7 @@ pub fn intake_settings(config: &Config) -> intake::Settings {
     intake::Settings {
         apps: config.apps.clone(),
         rules: config.rules.clone(),
+        known: Known::in_conditions(&config.app_names, config.apps.keys(), &config.lists),
         singly: for_programs.map(|(name, _)| name.clone()).collect(),
         wait: config.images.wait,
         wait_critical: config.images.wait_critical,

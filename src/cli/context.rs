@@ -91,9 +91,10 @@ impl From<admin::Error> for Failure {
     fn from(error: admin::Error) -> Self {
         match error {
             admin::Error::Conditions(mistakes) => Self::Usage(mistakes.join("\n       ")),
-            admin::Error::NoEvent(_) | admin::Error::NoIncident(_) | admin::Error::Store(_) => {
-                Self::Failed(error.to_string())
-            }
+            admin::Error::NoEvent(_)
+            | admin::Error::NoIncident(_)
+            | admin::Error::NoSilence(_)
+            | admin::Error::Store(_) => Self::Failed(error.to_string()),
         }
     }
 }

@@ -12,6 +12,7 @@ mod backfill;
 mod backup;
 mod check;
 mod completions;
+mod conditions;
 mod context;
 mod deliveries;
 mod demo;
@@ -24,6 +25,7 @@ mod output;
 mod reading;
 mod schema;
 mod serve;
+mod silences;
 mod text;
 mod timeline;
 mod try_event;
@@ -88,6 +90,9 @@ enum Command {
     /// List, show or close incidents: reports that are counted together
     #[command(subcommand)]
     Incidents(incidents::Command),
+    /// Mute a rule or conditions for a while; list, show or end silences
+    #[command(subcommand)]
+    Silences(silences::Command),
     /// Show which destinations are rate-limited, broken or stopped, or resume one
     #[command(subcommand)]
     Destinations(destinations::Command),
@@ -127,6 +132,7 @@ pub fn run(
         Command::Events(command) => events::run(&mut context, &command),
         Command::Deliveries(command) => deliveries::run(&mut context, &command),
         Command::Incidents(command) => incidents::run(&mut context, &command),
+        Command::Silences(command) => silences::run(&mut context, &command),
         Command::Destinations(command) => destinations::run(&mut context, &command),
         Command::Backfill(args) => backfill::run(&mut context, &args),
         Command::Backup(args) => backup::run(&mut context, &args),

@@ -46,6 +46,8 @@ pub(super) fn a_delivery() -> Delivery {
         due_since: None,
         reason: Some("too often".into()),
         incident: None,
+        silence: None,
+        rules: Vec::new(),
     }
 }
 
@@ -118,7 +120,12 @@ fn what_is_wrong_is_refused() {
         "demo --port 99999",
         "backfill",
         "backfill shop --since yesterday",
-        "silences list",
+        "silences",
+        "silences add --rule faults --for 1h",
+        "silences add --rule faults --for 0s --reason x",
+        "silences add --rule faults --for 1h --until 2026-03-01T02:10:00+08:00 --reason x",
+        "silences show inc_1",
+        "silences end",
         "schema extra",
         "check --json --format github",
         "check --format xml",

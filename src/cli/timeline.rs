@@ -158,6 +158,8 @@ const fn why(news: IncidentNews) -> &'static str {
         IncidentNews::Done => "is marked as done",
         IncidentNews::Reopened => "is reopened",
         IncidentNews::Closed => "is closed",
+        IncidentNews::Unmuted => "is no longer muted",
+        IncidentNews::MuteEnding => "is muted for a little longer",
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::model::{DeliveryState, EventState, IncidentId, Timestamp};
+use crate::model::{DeliveryState, EventState, IncidentId, SilenceId, Timestamp};
 use crate::toml_reader::duration;
 
 /// A point in the past.
@@ -84,6 +84,18 @@ pub(super) fn event_state() -> impl TypedValueParser<Value = EventState> {
 pub(super) fn incident(text: &str) -> Result<IncidentId, String> {
     let id = text.parse().ok().filter(|id: &IncidentId| id.0 > 0);
     id.ok_or_else(|| "expected an id like inc_12, as `incidents list` shows it".to_owned())
+}
+
+/// Parses the id of a silence: `sil_3` or `3`.
+pub(super) fn silence(text: &str) -> Result<SilenceId, String> {
+    let id = text.parse().ok().filter(|id: &SilenceId| id.0 > 0);
+    id.ok_or_else(|| "expected an id like sil_3, as `silences list` shows it".to_owned())
+}
+
+/// Parses a length of time.
+pub(super) fn length(text: &str) -> Result<Duration, String> {
+    let length = span_or_weeks(text).filter(|length| !length.is_zero());
+    length.ok_or_else(|| "use a duration such as 30m, 2h, 3d, above zero".to_owned())
 }
 
 /// Parses the state of a delivery.

@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
+use super::text;
 use crate::model::{FeedbackStatus, GroupKey, Private, Severity};
-use crate::view::{AttemptView, FindingKey, ImageView, RuleView, SpecView};
+use crate::view::{
+    AttemptView, FindingKey, ImageView, ReportView, RuleView, SilenceSummary, SpecView,
+};
+
+/// The width limit of a reporter's text, in columns.
+const WORDS_COLUMNS: usize = 60;
 
 /// Returns `-` for an absent text.
 pub(super) fn or_dash(text: Option<&str>) -> String {
@@ -141,6 +147,32 @@ pub(super) fn image(image: &ImageView) -> String {
         text.push_str(&format!(": {reason}"));
     }
     text
+}
+
+/// Describes a report in a few words.
+pub(super) fn report(report: &ReportView) -> String {
+    let typed = |text: &Option<Private>| {
+        let text = text.as_ref().map_or("", Private::expose);
+        or_dash(Some(&text::cut(text, WORDS_COLUMNS)))
+    };
+    format!(
+        "{}  {}  {}  {}  {}",
+        report.id,
+        report.received_at,
+        or_dash(Some(&report.what)),
+        typed(&report.path),
+        typed(&report.description)
+    )
+}
+
+/// Describes when a silence ends or ended, and its reason.
+pub(super) fn silence(silence: &SilenceSummary) -> String {
+    let ends = match silence.ended_at {
+        Some(ended_at) => format!("ended {ended_at}"),
+        None => format!("until {}", silence.ends_at),
+    };
+    let reason = silence.reason.as_ref().map(Private::expose);
+    format!("{ends}, {}", reason.unwrap_or("muted with a button"))
 }
 
 /// Returns a severity; `critical` in capitals.

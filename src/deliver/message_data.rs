@@ -313,6 +313,9 @@ mod tests {
                 shown_at: Some(at),
                 edit_due: false,
                 ended_at: None,
+                mute: None,
+                silenced: 0,
+                silenced_before: 0,
                 digested: 0,
                 digested_at: at,
                 notified: 0,
@@ -329,6 +332,7 @@ mod tests {
             written: [0, 0],
             keys: 0,
             next_at: None,
+            mute_note: None,
             previous: None,
             event: Some(EventSeq(1)),
         }
@@ -451,6 +455,8 @@ mod tests {
             due_since: None,
             reason: None,
             incident: None,
+            silence: None,
+            rules: Vec::new(),
         };
         assert_eq!(names.open_ids(&delivery(Trigger::Event)), ["ou_1", "ou_2"]);
         assert!(names.open_ids(&delivery(Trigger::LateImages)).is_empty());

@@ -339,6 +339,8 @@ mod tests {
             due_since: None,
             reason: None,
             incident: None,
+            silence: None,
+            rules: Vec::new(),
         }
     }
 

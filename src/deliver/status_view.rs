@@ -107,18 +107,19 @@ fn acts(
 }
 
 /// Returns the actions that a message of an incident offers. Only its first message is edited when the incident
-/// changes, so the others have none.
+/// changes, so the others offer only an action that stays valid.
 fn incident_acts(
     progress: &IncidentProgress,
     news: Option<IncidentNews>,
 ) -> &'static [TriageAction] {
     match (progress.state, news) {
         (IncidentState::Open, Some(IncidentNews::Opened)) if progress.claimed => {
-            &[TriageAction::Done]
+            &[TriageAction::Done, TriageAction::Mute]
         }
         (IncidentState::Open, Some(IncidentNews::Opened)) => {
-            &[TriageAction::Claim, TriageAction::Done]
+            &[TriageAction::Claim, TriageAction::Done, TriageAction::Mute]
         }
+        (IncidentState::Open, Some(_)) => &[TriageAction::Mute],
         (_, _) => &[],
     }
 }
@@ -258,20 +259,24 @@ mod tests {
             applied_to: EventSeq(0),
             applies_to: EventSeq(0),
             ended_at: None,
+            mute: None,
+            silenced: 0,
+            silenced_before: 0,
         }
     }
 
     #[test]
     fn incident_has_buttons_on_its_first_message_while_it_is_open() {
-        use TriageAction::{Claim, Done};
+        use TriageAction::{Claim, Done, Mute};
         let mut incident = progress();
         let opened = Some(IncidentNews::Opened);
-        assert_eq!(incident_acts(&incident, opened), [Claim, Done]);
-        for short in [None, Some(IncidentNews::Repeat), Some(IncidentNews::Digest)] {
-            assert_eq!(incident_acts(&incident, short), []);
+        assert_eq!(incident_acts(&incident, opened), [Claim, Done, Mute]);
+        for short in [IncidentNews::Repeat, IncidentNews::Digest] {
+            assert_eq!(incident_acts(&incident, Some(short)), [Mute]);
         }
+        assert_eq!(incident_acts(&incident, None), []);
         incident.claimed = true;
-        assert_eq!(incident_acts(&incident, opened), [Done]);
+        assert_eq!(incident_acts(&incident, opened), [Done, Mute]);
         incident.state = IncidentState::Done;
         assert_eq!(incident_acts(&incident, opened), []);
     }

@@ -25,6 +25,7 @@ use crate::model::{
 use crate::render::{Family, Visibility};
 use crate::store::{
     Arrival, DeliveryFilter, EventFilter, GateRecord, ImageHosts, ImageVerdict, NewDelivery,
+    Silenceable,
 };
 use crate::telemetry::{Format, Names};
 
@@ -298,6 +299,7 @@ fn arrival(id: &str) -> Arrival {
         users: Vec::new(),
         tenant: None,
         incidents: Vec::new(),
+        silenceable: Silenceable::default(),
         received_at: NOW,
         state: EventState::Routed,
         body: Some(Private::new(body)),

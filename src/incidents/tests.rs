@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::*;
-use crate::store::{ApplyIncidentAction, Arrival, NewDelivery, Settings, StoreLocation};
+use crate::store::{
+    ApplyIncidentAction, Arrival, NewDelivery, Settings, Silenceable, StoreLocation,
+};
 use crate::telemetry::{Format, Names};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -108,6 +110,7 @@ fn report(id: u32, at: Timestamp) -> Arrival {
             reported_at: None,
             destinations: vec!["oncall".into()],
         }],
+        silenceable: Silenceable::default(),
         received_at: at,
         state: EventState::Routed,
         body: None,

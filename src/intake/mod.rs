@@ -24,9 +24,9 @@ use crate::model::{
     UserIds,
 };
 use crate::notices::Notifier;
-use crate::rules::RuleSet;
+use crate::rules::{Known, RuleSet, SilenceSet};
 use crate::store::{
-    Accepted, Arrival, EventImages, ImageWaits, Store, StoreError, plan_deliveries,
+    Accepted, Arrival, EventImages, ImageWaits, Silenceable, Store, StoreError, plan_deliveries,
 };
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{EventAccepted, EventRepeated, EventTooOld, OldCardCallback};
@@ -36,6 +36,7 @@ pub mod backfill;
 pub mod paths;
 pub mod pushes;
 mod reports;
+mod silences;
 pub mod webhook;
 pub mod websocket;
 
@@ -51,6 +52,8 @@ pub struct Settings {
     pub apps: BTreeMap<AppName, App>,
     /// The rules, which select the destinations of an event.
     pub rules: RuleSet,
+    /// The names that conditions of silences may use.
+    pub known: Known,
     /// Destinations for programs. They get every report as a separate message, even if it is late.
     pub singly: BTreeSet<DestinationName>,
     /// How long a message waits for its images.
@@ -73,6 +76,8 @@ pub struct Intake {
     /// Handles button actions; `None` if there are none.
     triage: Option<Triage>,
     settings: Current<Settings>,
+    /// The active silences with conditions.
+    silences: Current<SilenceSet>,
     bodies: Bodies,
     pushes: Pushes,
 }
@@ -93,6 +98,7 @@ impl Intake {
             operator,
             triage: None,
             settings,
+            silences: Current::new(SilenceSet::default()),
             bodies: Bodies::default(),
             pushes: Pushes::default(),
         }
@@ -173,7 +179,8 @@ impl Intake {
         let event_id = reading.id.clone();
         let about_another_app = is_about_another(app, &reading, &settings);
         let notice = unreadable(app, &reading);
-        let (plan, arrival) = planned(app, reading, &settings, now);
+        let silences = self.silences.get();
+        let (plan, arrival) = planned(app, reading, &settings, &silences, now);
         let accepted = self.store.accept(arrival).await?;
         self.count(app, &event_id, &plan, accepted, arrived);
         if about_another_app {
@@ -230,15 +237,20 @@ fn too_old(reading: &Reading, ids_retain: Duration, now: Timestamp) -> Option<Du
     Some(now.since(created_at)).filter(|age| *age > ids_retain)
 }
 
-/// Applies the rules to an event received now. Returns the plan and the event as it is stored. Pure.
+/// Applies the rules and the silences to an event received now. Returns the plan and the event as it is stored. Pure.
 pub fn planned(
     app: &AppName,
     reading: Reading,
     settings: &Settings,
+    silences: &SilenceSet,
     now: Timestamp,
 ) -> (Plan, Arrival) {
     let plan = plan(&reading, &settings.rules, now);
-    let arrival = arrival(app, reading, &plan, settings, now);
+    let silenceable = silences::silenceable(&reading, &plan, settings, silences);
+    let arrival = Arrival {
+        silenceable,
+        ..arrival(app, reading, &plan, settings, now)
+    };
     (plan, arrival)
 }
 
@@ -273,7 +285,7 @@ fn unreadable(app: &AppName, reading: &Reading) -> Option<Notice> {
     }
 }
 
-/// Builds the stored form of an event.
+/// Builds the stored form of an event, which no silence mutes.
 fn arrival(
     app: &AppName,
     reading: Reading,
@@ -302,6 +314,7 @@ fn arrival(
         change,
         deliveries,
         incidents: incidents(plan, settings),
+        silenceable: Silenceable::default(),
         tenant,
         id: reading.id,
         via: app.clone(),

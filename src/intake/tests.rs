@@ -11,6 +11,7 @@ fn settings() -> Settings {
     Settings {
         apps: BTreeMap::new(),
         rules: RuleSet::default(),
+        known: Known::default(),
         singly: BTreeSet::new(),
         wait: Duration::from_secs(3),
         wait_critical: Duration::from_millis(800),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::event::keyed;
 use super::{
-    DeliveryId, DestinationName, EventId, EventSeq, IncidentId, MessageSpec, Timestamp, Uptime,
+    DeliveryId, DestinationName, EventId, EventSeq, IncidentId, MessageSpec, RuleName, SilenceId,
+    Timestamp, Uptime,
 };
 
 keyed!(
@@ -24,6 +25,8 @@ keyed!(
         Unconfirmed => "unconfirmed",
         /// Not sent: its report is counted in the messages of an incident.
         Merged => "merged",
+        /// Not sent, because of a silence. An operator can send it.
+        Suppressed => "suppressed",
     }
 );
 
@@ -111,6 +114,10 @@ pub struct Delivery {
     /// The incident whose messages count the report, if its state is [`DeliveryState::Merged`] or was until a
     /// retry.
     pub incident: Option<IncidentId>,
+    /// The silence that muted it, if its state is [`DeliveryState::Suppressed`] or was until a retry.
+    pub silence: Option<SilenceId>,
+    /// The rules that name its destination. It is muted if all of them are. Empty: it is never muted.
+    pub rules: Vec<RuleName>,
 }
 
 /// The outcome of one attempt, derived from the destination's response (status and body). Every reason

@@ -328,6 +328,8 @@ keyed!(
         StoreDisplaced => "store_displaced",
         /// The platform's list of reports could not be queried.
         BackfillFailed => "backfill_failed",
+        /// A silence that was added by a command ends soon, and has muted reports.
+        SilenceEnding => "silence_ending",
     }
 );
 

@@ -20,17 +20,20 @@ keyed!(
         NotOurs => "not_ours",
         /// Reverts the last action.
         Undo => "undo",
+        /// No messages about the incident for [`BUTTON_SILENCE`](super::BUTTON_SILENCE).
+        Mute => "mute",
     }
 );
 
 impl TriageAction {
-    /// Returns the resulting status; `None` for [`TriageAction::Undo`], which restores the previous one.
+    /// Returns the resulting status; `None` for [`TriageAction::Undo`], which restores the previous one, and for
+    /// [`TriageAction::Mute`], which changes none.
     pub const fn status(self) -> Option<FeedbackStatus> {
         match self {
             Self::Claim => Some(FeedbackStatus::PROCESSING),
             Self::Done => Some(FeedbackStatus::PROCESSED),
             Self::NotOurs => Some(FeedbackStatus::CLOSED),
-            Self::Undo => None,
+            Self::Undo | Self::Mute => None,
         }
     }
 

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use super::event::keyed;
 use super::{
-    DestinationName, EventSeq, FeedbackKind, FeedbackState, Private, RuleName, Severity,
-    Summarised, Timestamp,
+    DestinationName, EventSeq, FeedbackKind, FeedbackState, Mute, MuteNote, Private, RuleName,
+    Severity, Summarised, Timestamp,
 };
 
 /// An incident ends after this time at the latest. Further reports open a new one, which is linked to it.
@@ -169,6 +169,10 @@ keyed!(
         Reopened => "reopened",
         /// The operator closed the incident.
         Closed => "closed",
+        /// A silence ended that muted reports of the open incident.
+        Unmuted => "unmuted",
+        /// A silence that mutes reports of the incident ends soon.
+        MuteEnding => "mute_ending",
     }
 );
 
@@ -205,6 +209,24 @@ pub struct IncidentProgress {
     pub applies_to: EventSeq,
     /// When it ended; `None` while it is open.
     pub ended_at: Option<Timestamp>,
+    /// The silence that mutes it; `None` if none does. An ended incident keeps its last one.
+    pub mute: Option<Mute>,
+    /// The number of reports that silences muted.
+    pub silenced: u64,
+    /// The value of `silenced` when the last mute began.
+    pub silenced_before: u64,
+}
+
+impl IncidentProgress {
+    /// Returns the number of reports that the current mute, or else the last one, has muted.
+    pub const fn silenced_now(&self) -> u64 {
+        self.silenced.saturating_sub(self.silenced_before)
+    }
+
+    /// Returns whether a silence mutes it at `now`.
+    pub fn is_muted(&self, now: Timestamp) -> bool {
+        self.mute.is_some_and(|mute| mute.until > now)
+    }
 }
 
 /// A timer of an incident, and what the incident does when it is due.
@@ -222,6 +244,8 @@ pub enum IncidentTimer {
     Step(usize),
     /// Notifies again, after `repeat_after`.
     Repeat,
+    /// Says how many reports were muted, because the silence ends.
+    Unmute,
     /// Ends in this state, unless a report follows.
     End(IncidentState),
 }
@@ -250,6 +274,8 @@ pub struct Incident {
     pub written: [u64; 2],
     /// When its next timer is due; `None` if it has none.
     pub next_at: Option<Timestamp>,
+    /// The author and the reason of the silence in `progress.mute`, if it is still stored.
+    pub mute_note: Option<MuteNote>,
     /// The incident that it continues.
     pub previous: Option<IncidentId>,
     /// Its own event in the store; `None` before its first message.

@@ -14,6 +14,7 @@ mod lease;
 mod plan;
 mod private;
 mod retry_after;
+mod silence;
 mod time;
 mod uptime;
 
@@ -50,5 +51,9 @@ pub use plan::{
 };
 pub use private::{Private, Secret};
 pub use retry_after::{RETRY_AFTER_MAX, parse_retry_after};
+pub use silence::{
+    BUTTON_SILENCE, Mute, MuteNote, SILENCE_LONG, SILENCE_MAX, SILENCE_REMINDER,
+    SILENCE_WAITING_MAX, Silence, SilenceId, SilenceSource, SilenceTarget,
+};
 pub use time::Timestamp;
 pub use uptime::Uptime;

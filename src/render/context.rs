@@ -481,7 +481,7 @@ const fn style(act: TriageAction) -> &'static str {
     match act {
         TriageAction::Claim => "primary",
         TriageAction::NotOurs => "danger",
-        TriageAction::Done | TriageAction::Undo => "default",
+        TriageAction::Done | TriageAction::Undo | TriageAction::Mute => "default",
     }
 }
 

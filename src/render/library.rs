@@ -47,6 +47,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "partials/incident_headline",
     "partials/incident_ids",
     "partials/incident_line",
+    "partials/incident_mute",
     "partials/incident_numbers",
     "partials/incident_title",
     "partials/mark",

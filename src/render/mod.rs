@@ -285,7 +285,9 @@ impl Subject<'_> {
                     | IncidentNews::Continued
                     | IncidentNews::Done
                     | IncidentNews::Reopened
-                    | IncidentNews::Closed,
+                    | IncidentNews::Closed
+                    | IncidentNews::Unmuted
+                    | IncidentNews::MuteEnding,
                 ) => "incident_news",
             },
             (Content::Created(_) | Content::Updated(_), Trigger::LateImages) => "images",

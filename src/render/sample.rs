@@ -14,8 +14,9 @@ use crate::model::{
     Actor, AppName, ChangeSource, Content, DeliveryId, Event, EventId, EventSeq, FaultKind,
     Feedback, FeedbackKind, FeedbackState, FeedbackStatus, GroupKey, GroupTerms, ImageFormat,
     ImageId, Incident, IncidentId, IncidentKey, IncidentNews, IncidentProgress, IncidentReports,
-    IncidentState, MessageSpec, Notice, NoticeKind, Private, RuleName, Severity, SourceKind,
-    StatusChange, Summarised, Summary, Timestamp, TriageAction, Trigger, UserIds,
+    IncidentState, MessageSpec, Mute, MuteNote, Notice, NoticeKind, Private, RuleName, Severity,
+    SilenceId, SourceKind, StatusChange, Summarised, Summary, Timestamp, TriageAction, Trigger,
+    UserIds,
 };
 
 /// The time of all samples: 2026-03-01 02:10 in Shanghai.
@@ -306,6 +307,7 @@ pub(super) fn incident(news: IncidentNews) -> Sample {
             written: [0, 0],
             keys: 0,
             next_at: None,
+            mute_note: None,
             previous: Some(IncidentId(11)),
             event: None,
         }),
@@ -340,6 +342,9 @@ fn incident_progress() -> IncidentProgress {
         shown_at: Some(shown_at),
         edit_due: false,
         ended_at: None,
+        mute: None,
+        silenced: 0,
+        silenced_before: 0,
         digested: 36,
         digested_at: shown_at,
         notified: 36,
@@ -366,6 +371,28 @@ pub(super) fn claimed_incident() -> Sample {
         incident.progress.claimed = true;
         incident.handled = sample.standing.state.clone();
         incident.written = [12, 37];
+    }
+    sample
+}
+
+/// The edited first message of an open incident that a silence mutes.
+pub(super) fn muted_incident() -> Sample {
+    let mut sample = incident(IncidentNews::Opened);
+    sample.trigger = Trigger::Edit;
+    sample.standing.actions =
+        actions(&[TriageAction::Claim, TriageAction::Done, TriageAction::Mute]);
+    if let Content::Incident(reports) = &mut sample.event.content
+        && let Some(incident) = &mut reports.incident
+    {
+        incident.progress.mute = Some(Mute {
+            silence: SilenceId(3),
+            until: NOW + Duration::from_secs(7200),
+        });
+        incident.progress.silenced = 4;
+        incident.mute_note = Some(MuteNote {
+            author: Some(Private::new("Han Meimei <on call>")),
+            reason: Some(Private::new("the pay page is being *rebuilt*")),
+        });
     }
     sample
 }
@@ -402,6 +429,7 @@ pub(super) fn all() -> Vec<(&'static str, Sample)> {
         ("incident", incident(IncidentNews::Opened)),
         ("incident_news", incident(IncidentNews::Threshold)),
         ("incident_claimed", claimed_incident()),
+        ("incident_muted", muted_incident()),
         ("incident_quiet", ended_incident(IncidentState::Quiet)),
         ("claimed", claimed(&ShownBy::Key("img_v3_0a".to_owned()))),
         ("with_buttons", with_buttons()),

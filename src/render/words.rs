@@ -22,6 +22,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("contact", "联系方式", "Contact"),
     ("continues", "接续", "continues"),
     ("description", "用户描述", "In their words"),
+    ("during_mute", "静默期间", "During the mute"),
     ("event", "事件", "event"),
     ("fault_time", "发生时间", "Happened"),
     ("feedback", "反馈", "Feedback"),
@@ -43,6 +44,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("late_images", "补充图片", "More pictures"),
     ("late_reports", "补收反馈", "Late reports:"),
     ("list", "、", ", "),
+    ("muted_until", "静默至", "Muted until"),
     ("newest", "最新反馈", "Newest reports"),
     ("no_description", "（无描述）", "(no description)"),
     ("notice", "中继通知", "Relay notice"),
@@ -145,6 +147,7 @@ pub(super) const fn act(locale: Locale, act: TriageAction) -> &'static str {
         TriageAction::Done => pick(locale, "已处理", "Done"),
         TriageAction::NotOurs => pick(locale, "不归我们（关闭）", "Not ours (close)"),
         TriageAction::Undo => pick(locale, "撤销", "Undo"),
+        TriageAction::Mute => pick(locale, "静默 2 小时", "Mute 2 h"),
     }
 }
 
@@ -170,6 +173,7 @@ pub(super) const fn notice(locale: Locale, kind: NoticeKind) -> &'static str {
         NoticeKind::ReloadRefused => pick(locale, "新配置被拒绝", "New configuration refused"),
         NoticeKind::StoreDisplaced => pick(locale, "数据库文件不在原处", "Store out of place"),
         NoticeKind::BackfillFailed => pick(locale, "无法核对反馈列表", "Backfill failed"),
+        NoticeKind::SilenceEnding => pick(locale, "静默即将结束", "Silence ends soon"),
     }
 }
 
@@ -222,6 +226,7 @@ pub(super) fn notice_text(kind: NoticeKind, subject: &str) -> String {
         NoticeKind::MessageNotChanged => {
             format!("{subject} 中有一条消息未能更新，没有显示反馈的最新状态。")
         }
+        NoticeKind::SilenceEnding => format!("静默 {subject} 即将结束。"),
         NoticeKind::StoreDisplaced => {
             "数据库文件不在原处：在恢复之前不接收事件，飞书会重新推送。".to_owned()
         }
@@ -313,6 +318,8 @@ pub(super) fn incident_news(locale: Locale, news: IncidentNews, terms: &GroupTer
         )
         .to_owned(),
         IncidentNews::Closed => state(IncidentState::Closed),
+        IncidentNews::Unmuted => pick(locale, "静默已结束", "No longer muted").to_owned(),
+        IncidentNews::MuteEnding => pick(locale, "静默即将结束", "The mute ends soon").to_owned(),
     }
 }
 

@@ -33,6 +33,7 @@ mod paths;
 mod plan;
 mod raw;
 mod read;
+mod silences;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -41,6 +42,7 @@ mod words;
 pub use conditions::names as condition_keys;
 pub use filter::Filter;
 pub use raw::RawRule;
+pub use silences::SilenceSet;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -70,6 +72,26 @@ pub struct Known {
     pub lists: BTreeMap<String, Vec<Word>>,
     /// The zone of `when` without a zone; `None`: UTC.
     pub timezone: Option<TimeZone>,
+}
+
+impl Known {
+    /// Returns the names that conditions of commands may use: those of `[apps]`, of `[app_names]` by id, and of
+    /// `[lists]`.
+    pub fn in_conditions<'a>(
+        app_names: &BTreeMap<String, String>,
+        apps: impl Iterator<Item = &'a AppName>,
+        lists: &BTreeMap<String, Vec<Word>>,
+    ) -> Self {
+        let app_ids = app_names.iter();
+        Self {
+            app_ids: app_ids
+                .map(|(id, name)| (name.clone(), id.clone()))
+                .collect(),
+            apps: apps.cloned().collect(),
+            lists: lists.clone(),
+            ..Self::default()
+        }
+    }
 }
 
 /// A word of a list of `[lists]`.

@@ -17,6 +17,7 @@ use crate::intake;
 use crate::model::{
     Content, DestinationName, Event, EventId, EventSeq, Private, Timestamp, Trigger,
 };
+use crate::rules::SilenceSet;
 use crate::store::{Accepted, MemoryStore, StoreError, Topic, Work};
 
 pub use timeline::{About, Sent, Stretch, Timeline};
@@ -125,7 +126,13 @@ impl Simulation<'_> {
         self.timeline.events += 1;
         let number = self.timeline.events;
         let reading = reading(event, number, now);
-        let (plan, arrival) = intake::planned(&event.via, reading, &self.settings.intake, now);
+        let (plan, arrival) = intake::planned(
+            &event.via,
+            reading,
+            &self.settings.intake,
+            &SilenceSet::default(),
+            now,
+        );
         self.timeline.rules.extend(plan.rules);
         let accepted = self.store.accept(&arrival, now)?;
         let (Accepted::New(seq) | Accepted::Repeat(seq)) = accepted.result;
@@ -199,7 +206,7 @@ impl Simulation<'_> {
                 Topic::Incidents => {
                     self.incidents_at = Some(self.incidents_at.map_or(now, |at| at.min(now)));
                 }
-                Topic::Images | Topic::Statuses => {}
+                Topic::Images | Topic::Statuses | Topic::Silences => {}
             }
         }
     }

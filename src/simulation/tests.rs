@@ -38,6 +38,7 @@ fn settings(rules: &str) -> Settings {
         intake: intake::Settings {
             apps: BTreeMap::new(),
             rules: RuleSet::build(&rules, &known).set,
+            known,
             singly: ["warehouse".into()].into(),
             wait: 3 * SECOND,
             wait_critical: SECOND,

@@ -54,6 +54,7 @@ mod intake;
 mod intake_pressure;
 mod plan_deliveries;
 mod records;
+mod silences;
 mod sqlite;
 mod summaries;
 mod upkeep;
@@ -63,6 +64,9 @@ use incidents::write_incident;
 pub use incidents::{INCIDENT, IncidentFilter, IncidentRecord, MergingIncident, read_incident};
 pub use plan_deliveries::{EventImages, ImageWaits, plan_deliveries};
 pub use records::*;
+pub use silences::{
+    AddedSilence, EndedSilence, MuteIncident, MuteOutcome, NewSilence, SilenceCount, SilenceFilter,
+};
 pub use sqlite::{MemoryStore, Ran, explain_access};
 use summaries::write_summary;
 pub use summaries::{SUMMARY, read_summary};

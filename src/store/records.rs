@@ -115,6 +115,8 @@ pub struct Arrival {
     pub deliveries: Vec<NewDelivery>,
     /// The incidents that count the report.
     pub incidents: Vec<PlannedIncident>,
+    /// What silences depend on.
+    pub silenceable: Silenceable,
     /// The reporter's tenant; `None` if unknown.
     pub tenant: Option<String>,
     /// The images to fetch, in order, at most [`IMAGES_PER_EVENT_MAX`].
@@ -123,6 +125,16 @@ pub struct Arrival {
     pub images_deadline_at: Timestamp,
     /// The status change of earlier feedback that it reports; `None` if it reports none.
     pub change: Option<FeedbackChange>,
+}
+
+/// What silences of an event's messages depend on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Silenceable {
+    /// The rules that name each destination. A message is muted if all of them are. Destinations that are not listed
+    /// get each message.
+    pub rules: Vec<(DestinationName, Vec<RuleName>)>,
+    /// The active silences whose conditions the event matches.
+    pub matched: Vec<SilenceId>,
 }
 
 /// Former names of destinations, each with the current name.
@@ -485,6 +497,8 @@ pub struct Stats {
     pub incidents_open: u64,
     /// The open incidents that have messages of their own, oldest first.
     pub incidents_merging: Vec<MergingIncident>,
+    /// The active silences, newest first.
+    pub silences: Vec<Silence>,
 }
 
 /// The queue of one destination.
@@ -552,6 +566,8 @@ pub struct DeliveryFilter {
     pub event: Option<EventSeq>,
     /// Only this delivery.
     pub id: Option<DeliveryId>,
+    /// Only deliveries that this silence muted.
+    pub silence: Option<SilenceId>,
     /// Only deliveries created at this time or later.
     pub since: Option<Timestamp>,
     /// Only deliveries created before this time.

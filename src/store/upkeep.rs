@@ -31,7 +31,7 @@ impl Store {
 
     /// Returns the numbers for `status` and metrics.
     pub async fn stats(&self) -> Result<Stats, StoreError> {
-        self.database.stats().await
+        self.database.stats(self.clock.now()).await
     }
 
     /// Writes a consistent copy of the store to `target`, where nothing may exist. The relay may be

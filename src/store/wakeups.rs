@@ -18,6 +18,8 @@ pub enum Topic {
     Statuses,
     /// Timers of incidents.
     Incidents,
+    /// Silences, which were added, changed or ended.
+    Silences,
 }
 
 /// One counter per topic that has a subscriber. Clones share them.

@@ -4,11 +4,13 @@ mod deliveries;
 mod incidents;
 mod long_connection;
 mod process;
+mod silences;
 
 pub use deliveries::*;
 pub use incidents::*;
 pub use long_connection::*;
 pub use process::*;
+pub use silences::*;
 
 use std::time::Duration;
 

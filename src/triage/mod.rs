@@ -38,7 +38,9 @@ pub use self::status_sync::StatusSync;
 use crate::feishu::{CardAction, FeishuClient};
 use crate::model::{Actor, AppName, ChangeSource, Current, DestinationName, Private, TriageAction};
 use crate::render::Mention;
-use crate::store::{ActionOutcome, ApplyAction, ApplyIncidentAction, Store, StoreError};
+use crate::store::{
+    ActionOutcome, ApplyAction, ApplyIncidentAction, MuteIncident, MuteOutcome, Store, StoreError,
+};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::ButtonPressed;
 
@@ -209,6 +211,21 @@ impl Triage {
                 };
                 self.store.apply_action(acting).await?
             }
+            ButtonTarget::Incident(incident) if press.act == TriageAction::Mute => {
+                let action = MuteIncident {
+                    incident,
+                    by: settings.named(by),
+                    destination: settings.destination(press.made_for),
+                };
+                return Ok(match self.store.mute_incident(action).await? {
+                    MuteOutcome::Muted(_) => ActionResult::Done {
+                        act: press.act,
+                        local_only: false,
+                    },
+                    MuteOutcome::Ended => ActionResult::Ended,
+                    MuteOutcome::Unknown => ActionResult::Unknown,
+                });
+            }
             ButtonTarget::Incident(incident) => {
                 let acting = ApplyIncidentAction {
                     incident,
@@ -305,6 +322,38 @@ impl Settings {
         }
     }
 
+    /// Returns the destination that a button was made for.
+    fn destination(&self, made_for: MadeFor) -> Option<DestinationName> {
+        let mut names = self.feishu.keys().chain(self.slack.keys());
+        names
+            .find(|name| MadeFor::destination(name) == made_for)
+            .cloned()
+    }
+
+    /// Adds the name of a person to an actor without one, if `[mentions]` has an entry for only this person.
+    fn named(&self, by: Actor) -> Actor {
+        let known = || Some(Private::new(self.person(by.id.as_ref()?.expose())?));
+        let name = by.name.clone().or_else(known);
+        Actor { name, ..by }
+    }
+
+    /// Returns the entry of `[mentions]` that contains only the person with this id.
+    fn person(&self, id: &str) -> Option<&str> {
+        let is_of = |mention: &&Mention| match mention {
+            Mention::All | Mention::Shown(_) => false,
+            Mention::Person { feishu, slack, .. } => {
+                let mut open_ids = feishu.iter().filter(|id| id.starts_with("ou_"));
+                let ids = [open_ids.next(), slack.first()];
+                let alone = open_ids.next().is_none() && slack.len() <= 1;
+                alone && ids.into_iter().flatten().any(|one| one == id)
+            }
+        };
+        match self.mentions.values().find(is_of)? {
+            Mention::Person { name, .. } => Some(name.as_str()),
+            Mention::All | Mention::Shown(_) => None,
+        }
+    }
+
     /// Returns who acted before: by the name from Slack, else by that in `[mentions]`.
     fn holder(&self, by: &Actor, clicker: &Actor) -> Holder {
         let Some(id) = &by.id else {
@@ -313,21 +362,7 @@ impl Settings {
         if by.id == clicker.id && by.app == clicker.app {
             return Holder::ButtonUser;
         }
-        let known = || {
-            let is_of = |mention: &&Mention| match mention {
-                Mention::All | Mention::Shown(_) => false,
-                Mention::Person { feishu, slack, .. } => {
-                    let mut open_ids = feishu.iter().filter(|id| id.starts_with("ou_"));
-                    let ids = [open_ids.next(), slack.first()];
-                    let alone = open_ids.next().is_none() && slack.len() <= 1;
-                    alone && ids.into_iter().flatten().any(|one| one == id.expose())
-                }
-            };
-            match self.mentions.values().find(is_of)? {
-                Mention::Person { name, .. } => Some(name.as_str()),
-                Mention::All | Mention::Shown(_) => None,
-            }
-        };
+        let known = || self.person(id.expose());
         // In Slack a name becomes part of mrkdwn.
         let plain = |c: &char| !c.is_control() && !"<>&*_~`".contains(*c);
         let name = by.name.as_ref().map(Private::expose).or_else(known);

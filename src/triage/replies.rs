@@ -81,6 +81,7 @@ fn already(act: TriageAction, by: &Holder) -> (String, String) {
         TriageAction::Done => ("标记为已处理", "Already marked as processed by"),
         TriageAction::NotOurs => ("关闭", "Already closed by"),
         TriageAction::Undo => ("撤销", "Already undone by"),
+        TriageAction::Mute => ("静默", "Already muted by"),
     };
     (format!("已由{zh}{zh_did}"), format!("{en_did} {en}"))
 }
@@ -91,6 +92,7 @@ const fn done(act: TriageAction) -> (&'static str, &'static str) {
         TriageAction::Done => ("已标记为已处理", "Marked as processed"),
         TriageAction::NotOurs => ("已关闭", "Closed"),
         TriageAction::Undo => ("已撤销", "Undone"),
+        TriageAction::Mute => ("已静默 2 小时", "Muted for 2 h"),
     }
 }
 
@@ -112,6 +114,8 @@ const fn done_here(act: TriageAction) -> (&'static str, &'static str) {
             "已撤销（仅在此处更改，飞书中未变）",
             "Undone (here only; not changed in Feishu)",
         ),
+        // A mute changes nothing in Feishu.
+        TriageAction::Mute => done(act),
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{text, text_or_null};
 use crate::model::{
     Attempt, Delivery, DeliveryId, DeliveryState, DestinationName, EventId, Form, IncidentId,
-    MessageSpec, OutcomeKind, RuleName, Severity, Timestamp, Trigger,
+    MessageSpec, OutcomeKind, RuleName, Severity, SilenceId, Timestamp, Trigger,
 };
 
 /// What a rule asks of a message.
@@ -65,6 +65,9 @@ pub struct DeliveryView {
     /// The incident into which it is merged; null if it is not.
     #[serde(serialize_with = "text_or_null")]
     pub merged_into: Option<IncidentId>,
+    /// The silence that muted it; null if none did.
+    #[serde(serialize_with = "text_or_null")]
+    pub suppressed_by: Option<SilenceId>,
 }
 
 impl From<Delivery> for DeliveryView {
@@ -84,6 +87,9 @@ impl From<Delivery> for DeliveryView {
             merged_into: delivery
                 .incident
                 .filter(|_| delivery.state == DeliveryState::Merged),
+            suppressed_by: delivery
+                .silence
+                .filter(|_| delivery.state == DeliveryState::Suppressed),
         }
     }
 }

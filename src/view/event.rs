@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    CountedView, DeliveryRecordView, ImageView, MessageView, RuleView, TriageView, text,
-    text_or_null,
+    CountedView, DeliveryRecordView, ImageView, MessageView, RuleView, SilenceSummary, TriageView,
+    text, text_or_null,
 };
 use crate::model::{
     AppName, DestinationName, EventId, EventState, FeedbackStatus, StatusChange, Timestamp,
@@ -31,6 +31,8 @@ pub struct EventView {
     pub deliveries: Vec<DeliveryRecordView>,
     /// The incidents that count the event.
     pub incidents: Vec<CountedView>,
+    /// The silences that muted deliveries of it, as far as they are stored.
+    pub silences: Vec<SilenceSummary>,
     /// For a late report: the destinations that get it in a late summary.
     pub summaries: Vec<LateSummaryView>,
     pub messages: Vec<MessageView>,

@@ -9,7 +9,7 @@ use super::{DeliveryView, ReportView, text, text_or_null, texts};
 use crate::model::{
     Delivery, DestinationName, EscalateAt, EscalationStep, FeedbackKind, GroupKey, GroupTerms,
     Incident, IncidentId, IncidentNews, IncidentState, IncidentTimer, Private, RuleName, Severity,
-    Timestamp,
+    SilenceId, Timestamp,
 };
 
 /// An incident in a list.
@@ -85,6 +85,14 @@ pub struct IncidentView {
     pub claimed: bool,
     /// The number of reports in the last minute before the newest one, and in the minute before that.
     pub trend: [u64; 2],
+    /// The silence that mutes it, or its last one; null if there was none.
+    #[serde(serialize_with = "text_or_null")]
+    pub silence: Option<SilenceId>,
+    /// When that silence ends; null if there was none.
+    #[serde(serialize_with = "text_or_null")]
+    pub muted_until: Option<Timestamp>,
+    /// The number of reports that silences muted.
+    pub silenced: u64,
     /// The incident before it with the same key; null if there was none.
     #[serde(serialize_with = "text_or_null")]
     pub previous: Option<IncidentId>,
@@ -184,6 +192,7 @@ fn timer<S: Serializer>(timer: &IncidentTimer, to: S) -> Result<S::Ok, S::Error>
         IncidentTimer::Digest => ("digest", None, None),
         IncidentTimer::Step(step) => ("escalate", Some(*step), None),
         IncidentTimer::Repeat => ("repeat", None, None),
+        IncidentTimer::Unmute => ("unmute", None, None),
         IncidentTimer::End(state) => ("end", None, Some(state.key())),
     };
     let timer = Timer {

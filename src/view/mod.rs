@@ -20,6 +20,7 @@ mod incident;
 mod preview;
 mod replay;
 mod rule;
+mod silence;
 mod simulation;
 mod status;
 mod triage;
@@ -42,10 +43,14 @@ pub use self::incident::{
 pub use self::preview::{GroupView, PreviewView, RequestView, TrialView};
 pub use self::replay::{ReplayTotals, ReplayedDelivery, ReplayedEvent};
 pub use self::rule::{FindingKey, RuleView, rule_views};
+pub use self::silence::{
+    AddedSilenceView, EndedSilenceView, MutedCount, MutedView, SilenceSummary, SilenceTargetView,
+    SilenceView,
+};
 pub use self::simulation::{SimulatedIncident, SimulationView, StretchView};
 pub use self::status::{
-    AppStatus, BackfillStatus, ConnectionView, OpenIncidentView, OpenIncidentsView, Problem,
-    QueueView, RelayStatus, StatusQueueView,
+    ActiveSilenceView, AppStatus, BackfillStatus, ConnectionView, OpenIncidentView,
+    OpenIncidentsView, Problem, QueueView, RelayStatus, StatusQueueView,
 };
 pub use self::triage::{ActView, ActorView, FeedbackView, MessageView, StatusJobView, TriageView};
 

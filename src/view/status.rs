@@ -2,8 +2,8 @@
 
 use serde::{Serialize, Serializer};
 
-use super::{object, text, text_or_null};
-use crate::model::{AppName, DestinationName, IncidentId, RuleName, Timestamp};
+use super::{exposed, object, text, text_or_null};
+use crate::model::{AppName, DestinationName, IncidentId, Private, RuleName, SilenceId, Timestamp};
 
 /// The state of the relay, and all its problems. Fields that are read from the store are null if the store does
 /// not answer.
@@ -26,6 +26,32 @@ pub struct RelayStatus {
     #[serde(serialize_with = "object_or_null")]
     pub apps: Option<Vec<(AppName, AppStatus)>>,
     pub incidents: Option<OpenIncidentsView>,
+    /// The active silences, newest first.
+    pub silences: Option<Vec<ActiveSilenceView>>,
+}
+
+/// An active silence, without its reason and its conditions, which may name people.
+#[derive(Clone, Debug, Serialize)]
+pub struct ActiveSilenceView {
+    #[serde(serialize_with = "text")]
+    pub id: SilenceId,
+    /// The rule that it mutes; null if it mutes messages of any rule.
+    #[serde(serialize_with = "text_or_null")]
+    pub rule: Option<RuleName>,
+    /// The incident with whose key it mutes reports; null if it mutes any.
+    #[serde(serialize_with = "text_or_null")]
+    pub incident: Option<IncidentId>,
+    #[serde(serialize_with = "text")]
+    pub since: Timestamp,
+    #[serde(serialize_with = "text")]
+    pub until: Timestamp,
+    /// Null if it is unknown.
+    #[serde(serialize_with = "exposed")]
+    pub author: Option<Private>,
+    /// The number of reports that it has muted.
+    pub reports: u64,
+    /// The number of messages that it has muted.
+    pub messages: u64,
 }
 
 /// The open incidents.

@@ -16,11 +16,11 @@ use super::WebState;
 use crate::destination::{RateLimit, waits};
 use crate::intake::backfill;
 use crate::intake::websocket::ConnectionStatus;
-use crate::model::{AppName, DestinationName, Timestamp};
+use crate::model::{AppName, DestinationName, Silence, Timestamp};
 use crate::store::{GateRecord, MergingIncident, QueueStats, Stats, StoreError};
 use crate::view::{
-    AppStatus, BackfillStatus, ConnectionView, OpenIncidentView, OpenIncidentsView, Problem,
-    QueueView, RelayStatus, StatusQueueView,
+    ActiveSilenceView, AppStatus, BackfillStatus, ConnectionView, OpenIncidentView,
+    OpenIncidentsView, Problem, QueueView, RelayStatus, StatusQueueView,
 };
 
 /// The age from which an unfinished delivery is a problem.
@@ -106,7 +106,7 @@ async fn relay_status(state: &WebState) -> RelayStatus {
     let mut problems = own_problems(state).await;
     let now = state.clock.now();
     let (mut destinations, mut statuses, mut apps) = (None, None, None);
-    let mut incidents = None;
+    let (mut incidents, mut silences) = (None, None);
     match tokio::join!(state.store.gates(), state.store.stats()) {
         (Ok(gates), Ok(stats)) => {
             let names = state.destinations.get();
@@ -127,6 +127,7 @@ async fn relay_status(state: &WebState) -> RelayStatus {
                 oldest_at: stats.status_oldest_at,
             });
             apps = Some(app_statuses(state, &stats));
+            silences = Some(stats.silences.iter().map(active_silence).collect());
             incidents = Some(open_incidents(stats));
         }
         (Err(error), _) | (_, Err(error)) => {
@@ -142,6 +143,20 @@ async fn relay_status(state: &WebState) -> RelayStatus {
         statuses,
         apps,
         incidents,
+        silences,
+    }
+}
+
+fn active_silence(silence: &Silence) -> ActiveSilenceView {
+    ActiveSilenceView {
+        id: silence.id,
+        rule: silence.target.rule.clone(),
+        incident: silence.target.incident,
+        since: silence.created_at,
+        until: silence.ends_at,
+        author: silence.author.clone(),
+        reports: silence.reports,
+        messages: silence.messages,
     }
 }
 
@@ -395,6 +410,7 @@ mod tests {
         let intake = intake::Settings {
             apps: BTreeMap::new(),
             rules: crate::rules::RuleSet::default(),
+            known: crate::rules::Known::default(),
             singly: BTreeSet::new(),
             wait: Duration::ZERO,
             wait_critical: Duration::ZERO,

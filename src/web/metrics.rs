@@ -53,7 +53,8 @@ const fn in_state(queue: &QueueStats, state: DeliveryState) -> u64 {
         DeliveryState::Delivered
         | DeliveryState::Discarded
         | DeliveryState::Unconfirmed
-        | DeliveryState::Merged => 0,
+        | DeliveryState::Merged
+        | DeliveryState::Suppressed => 0,
     }
 }
 
@@ -73,6 +74,8 @@ fn publish_gates(state: &WebState, gates: &[GateRecord], now: Timestamp) {
 
 fn publish_rest(state: &WebState, stats: &Stats, now: Timestamp) {
     let metrics = &state.metrics;
+    let silences = stats.silences.len();
+    metrics.set_silences(u64::try_from(silences).unwrap_or(u64::MAX));
     metrics.set_statuses_waiting(stats.statuses_pending);
     metrics.set_incidents(|rule| {
         let open = stats.incidents_merging.iter();

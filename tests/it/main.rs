@@ -34,6 +34,7 @@ mod reference;
 mod rule_tests;
 mod running;
 mod service;
+mod silences;
 mod slack_app;
 mod stopping;
 mod strangers;

@@ -298,6 +298,77 @@ fn click_on_an_incident_acts_on_all_its_reports() {
 }
 
 #[test]
+fn mute_button_mutes_the_incident_until_its_silence_ends() {
+    let world = World::new();
+    let faults = "[[rules]]\nname = \"faults\"\nmatch = { type = \"fault\" }\n\
+                  send_to = [\"room\", \"product\"]\ngroup_by = [\"fault\"]\n";
+    let relay = Relay::started(&world.config(faults));
+    let push = |numbers: std::ops::Range<u64>| {
+        for number in numbers {
+            assert_eq!(relay.push(&Feedback::fault(number)).status, 200);
+        }
+    };
+    push(1..4);
+    wait_until("the incident has its messages", || {
+        world.feishu.messages("oc_room").len() == 2 && world.slack.messages().len() == 2
+    });
+    relay.wait_until_idle();
+    let card = || world.feishu.messages("oc_room").remove(1).content;
+    let post = || world.slack.messages().remove(1);
+    let mute = value(&card(), "mute").expect("a button");
+    let answer = click(&relay, &mute, "ou_li");
+    assert_eq!(
+        answer["toast"]["i18n"]["en_us"], "Muted for 2 h",
+        "{answer}"
+    );
+    wait_until("both messages show it", || {
+        card().to_string().contains("静默至") && post().blocks.to_string().contains("Muted until")
+    });
+    assert!(card().to_string().contains("· li"), "{}", card());
+    assert!(value(&card(), "mute").is_some(), "the button stays");
+    let pressed = world
+        .slack
+        .press(relay.address(), &post(), "mute", ("U0LI01", "Li Lei"));
+    assert_eq!(pressed, 200);
+    let silences = || relay.run(&["silences", "list", "--json"]);
+    wait_until("the silence is extended", || {
+        silences().stdout.contains("Li Lei")
+    });
+    assert_eq!(silences().stdout.lines().count(), 1, "never a second one");
+
+    relay.wait_until_idle();
+    push(4..9);
+    relay.wait_until_idle();
+    assert_eq!(
+        world.feishu.messages("oc_room").len(),
+        2,
+        "no further message"
+    );
+    let shown = relay.run(&["incidents", "show", "1", "--json"]).json();
+    assert_eq!(
+        (&shown["count"], &shown["silenced"]),
+        (&json!(8), &json!(5)),
+        "{shown}"
+    );
+    assert_eq!(relay.run(&["silences", "end", "1"]).code(), 0);
+    wait_until("the reply says how many were muted", || {
+        let reply = world.feishu.messages("oc_room");
+        reply.len() == 3 && reply[2].content.to_string().contains("静默期间: 5 份反馈")
+    });
+    wait_until("Slack has the reply too", || {
+        let posts = world.slack.messages();
+        posts.len() == 3
+            && posts[2]
+                .blocks
+                .to_string()
+                .contains("During the mute: 5 reports")
+    });
+    wait_until("the message counts again", || {
+        card().to_string().contains("8 份反馈") && !card().to_string().contains("静默至")
+    });
+}
+
+#[test]
 fn foreign_and_forged_clicks_change_nothing() {
     let world = World::new();
     let relay = world.told(&world.config(""));

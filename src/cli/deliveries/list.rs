@@ -88,6 +88,7 @@ async fn filter(args: &Args, store: &Store, now: Timestamp) -> Result<DeliveryFi
         since: args.since.map(|since| since.from(now)),
         until: args.until.map(|until| until.from(now)),
         rule: args.rule.as_deref().map(RuleName::new),
+        silence: None,
         before: args.before,
         limit: values::limit(args.limit, args.json),
     })
@@ -125,7 +126,8 @@ fn due(delivery: &DeliveryView) -> String {
         | DeliveryState::Dead
         | DeliveryState::Discarded
         | DeliveryState::Unconfirmed
-        | DeliveryState::Merged => "-".into(),
+        | DeliveryState::Merged
+        | DeliveryState::Suppressed => "-".into(),
     }
 }
 

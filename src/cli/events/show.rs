@@ -32,7 +32,10 @@ pub(in crate::cli) struct Args {
 pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let opened = Opened::open(context, Needs::StoreOnly)?;
     let events = opened.events();
-    let event = events.show(&args.id, DELIVERIES_MAX, args.body).await?;
+    let now = context.now();
+    let event = events
+        .show(&args.id, DELIVERIES_MAX, args.body, now)
+        .await?;
     if args.json {
         context.out.json(&event);
     } else {
@@ -109,7 +112,7 @@ fn deliveries_text(event: &EventView) -> String {
         out.push_str("  none\n");
     }
     for record in &event.deliveries {
-        out.push_str(&delivery_text(record, &event.incidents));
+        out.push_str(&delivery_text(record, event));
     }
     if event.deliveries.len() == DELIVERIES_MAX {
         out.push_str(&format!("  only the newest {DELIVERIES_MAX} are shown\n"));
@@ -157,7 +160,7 @@ fn position(counted: &CountedView) -> String {
     format!("report {} of {}", counted.number, counted.count)
 }
 
-fn delivery_text(record: &DeliveryRecordView, incidents: &[CountedView]) -> String {
+fn delivery_text(record: &DeliveryRecordView, event: &EventView) -> String {
     let delivery = &record.delivery;
     let escaped = |text: &str| text::escape(text).into_owned();
     let mut out = format!(
@@ -168,9 +171,18 @@ fn delivery_text(record: &DeliveryRecordView, incidents: &[CountedView]) -> Stri
         escaped(&words::spec(&delivery.spec)),
     );
     if let Some(incident) = delivery.merged_into {
-        let counted = incidents.iter().find(|counted| counted.id == incident);
+        let counted = event
+            .incidents
+            .iter()
+            .find(|counted| counted.id == incident);
         let counted = counted.map_or_else(String::new, |one| format!(": {}", reason(one)));
         out.push_str(&format!("    merged into {incident}{counted}\n"));
+        return out;
+    }
+    if let Some(silence) = delivery.suppressed_by {
+        let known = event.silences.iter().find(|one| one.id == silence);
+        let why = known.map_or_else(String::new, |one| format!(" ({})", words::silence(one)));
+        out.push_str(&format!("    suppressed by {silence}{}\n", escaped(&why)));
         return out;
     }
     out.push_str(&format!(
@@ -282,6 +294,7 @@ mod tests {
                 attempt_log: vec![an_attempt().into()],
             }],
             incidents: Vec::new(),
+            silences: Vec::new(),
             summaries: vec![LateSummaryView {
                 destination: "product".into(),
                 summary: Some(EventId::new("summary:0000000000007")),

@@ -5,16 +5,13 @@ use super::super::events::Opened;
 use super::super::{text, values, words};
 use super::key_text;
 use crate::config::Needs;
-use crate::model::{DeliveryState, IncidentId, IncidentState, IncidentTimer, Private, Trigger};
-use crate::view::{IncidentMessageView, IncidentView, ReportView, StepView, TermsView};
+use crate::model::{DeliveryState, IncidentId, IncidentState, IncidentTimer, Trigger};
+use crate::view::{IncidentMessageView, IncidentView, StepView, TermsView};
 
 const EXAMPLES: &str = "\
 Examples:
   feedback-relay incidents show inc_12
   feedback-relay incidents show 12 --json | jq -r '.timers[0].due_at'";
-
-/// The width limit of a reporter's text, in columns.
-const WORDS_COLUMNS: usize = 60;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -59,7 +56,7 @@ fn to_text(incident: &IncidentView) -> String {
     }
     out.push_str("\nnewest reports\n");
     for report in &incident.newest {
-        out.push_str(&format!("  {}\n", text::escape(&report_text(report))));
+        out.push_str(&format!("  {}\n", text::escape(&words::report(report))));
     }
     out
 }
@@ -84,6 +81,13 @@ fn head_text(incident: &IncidentView) -> String {
     out.push_str(&line("last", &summary.last_at.to_string()));
     if let Some(ended_at) = summary.ended_at {
         out.push_str(&line("ended", &ended_at.to_string()));
+    }
+    if let (Some(silence), Some(until)) = (incident.silence, incident.muted_until) {
+        let muted = format!(
+            "until {until} by {silence}; {} muted so far",
+            words::counted(incident.silenced, "report")
+        );
+        out.push_str(&line("muted", &muted));
     }
     let previous = incident.previous.map(|id| id.to_string());
     out.push_str(&line("previous", &words::or_dash(previous.as_deref())));
@@ -149,6 +153,7 @@ fn action(timer: IncidentTimer, terms: &TermsView) -> String {
         IncidentTimer::Apply => "applies a button action to its reports".into(),
         IncidentTimer::Digest => "sends a digest where its message cannot be edited".into(),
         IncidentTimer::Repeat => "notifies again (repeat_after)".into(),
+        IncidentTimer::Unmute => "says what was muted, because the silence ends".into(),
         IncidentTimer::Step(index) => {
             let step = terms.escalate.get(index).map(step);
             format!("escalates: {}", step.unwrap_or_default())
@@ -180,21 +185,6 @@ fn message_text(message: &IncidentMessageView) -> String {
     format!("  {}\n", text::escape(&line))
 }
 
-fn report_text(report: &ReportView) -> String {
-    let typed = |text: &Option<Private>| {
-        let text = text.as_ref().map_or("", Private::expose);
-        words::or_dash(Some(&text::cut(text, WORDS_COLUMNS)))
-    };
-    format!(
-        "{}  {}  {}  {}  {}",
-        report.id,
-        report.received_at,
-        words::or_dash(Some(&report.what)),
-        typed(&report.path),
-        typed(&report.description)
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -202,8 +192,8 @@ mod tests {
     use super::*;
     use crate::cli::incidents::an_incident;
     use crate::cli::tests::a_delivery;
-    use crate::model::{EventId, IncidentNews, Timestamp};
-    use crate::view::{IncidentSummary, TimerView};
+    use crate::model::{EventId, IncidentNews, Private, Timestamp};
+    use crate::view::{IncidentSummary, ReportView, TimerView};
 
     const AT: Timestamp = Timestamp::from_millis(1_711_111_711_000);
 
@@ -239,6 +229,7 @@ mod tests {
             IncidentTimer::Digest,
             IncidentTimer::Step(1),
             IncidentTimer::Repeat,
+            IncidentTimer::Unmute,
             IncidentTimer::End(IncidentState::Quiet),
             IncidentTimer::End(IncidentState::Continued),
         ];
@@ -260,6 +251,9 @@ mod tests {
             summary: an_incident(),
             claimed: true,
             trend: [12, 40],
+            silence: None,
+            muted_until: None,
+            silenced: 0,
             previous: Some(IncidentId(2)),
             terms: terms(),
             timers: timers(),

@@ -66,10 +66,10 @@ impl Reader<'_> {
             let help = "name a file with an event; `feedback-relay events sample` has some";
             missing(at, "event", help, out);
         }
-        let times = raw
-            .times
-            .as_ref()
-            .map_or(Some(1), |node| times(node, at, out));
+        let times = match &raw.times.written {
+            Some(written) => times(written, at, out),
+            None => Some(1),
+        };
         let is_repeated = times.is_some_and(|times| times > 1);
         match &raw.every {
             None if is_repeated => {
@@ -89,12 +89,11 @@ impl Reader<'_> {
             feedback: raw.feedback,
         };
         let event = self.modified_event(parts, at, out);
-        let span = |field: Field<Duration>| field.map(Spanned::into_inner).unwrap_or_default();
         (out.count() == before).then_some(Repeated {
             event: event?,
             times: times?,
-            every: span(raw.every),
-            after: span(raw.after),
+            every: raw.every.map(Spanned::into_inner).unwrap_or_default(),
+            after: raw.after.value(),
         })
     }
 }

@@ -8,7 +8,7 @@ use crate::archive::ArchiveLocation;
 use crate::images::check::samples;
 use crate::model::{EventState, ImageFormat, ManualClock, Timestamp};
 use crate::net::Proxies;
-use crate::store::{self, Arrival, EventFilter, ImageHosts};
+use crate::store::{self, Arrival, EventFilter, ImageHosts, Silenceable};
 use crate::telemetry::Format;
 
 fn settings(bytes_max: u64) -> Settings {
@@ -150,6 +150,7 @@ async fn accept_image(store: &Store) {
         users: Vec::new(),
         tenant: None,
         incidents: Vec::new(),
+        silenceable: Silenceable::default(),
         received_at: NOW,
         state: EventState::Routed,
         body: Some(Private::new("{}")),

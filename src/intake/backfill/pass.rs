@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{REACH, Source};
 use crate::feishu::{ApiError, Days, FeedbackPage, Found, ListError, ListedFeedback, Reading};
+use crate::intake::silences::silenceable;
 use crate::intake::{IMAGES_LAST, Intake, arrival, plan};
 use crate::model::{Actor, AppName, EventState, FeedbackChange, FeedbackStatus, Plan, Timestamp};
 use crate::store::{Accepted, LateTelling, StoreError};
@@ -188,6 +189,9 @@ impl Intake {
         progress: &mut (dyn FnMut(&Report) + Send),
     ) -> (Report, Option<Failure>) {
         let mut report = Report::default();
+        if let Err(error) = self.refresh_silences().await {
+            return (report, Some(error.into()));
+        }
         let mut round = Round {
             intake: self,
             source,
@@ -247,7 +251,9 @@ impl Intake {
             }
         }
         let event_id = reading.id.clone();
+        let silenceable = silenceable(&reading, &whole, &settings, &self.silences.get());
         let mut arrival = arrival(app, reading, &at_once, &settings, now);
+        arrival.silenceable = silenceable;
         arrival.images_deadline_at = listed_at + IMAGES_LAST;
         let accepted = self.store.accept_late(arrival, late).await?;
         self.count(app, &event_id, &whole, accepted, began);

@@ -41,6 +41,7 @@ impl Bench {
         let settings = crate::intake::Settings {
             apps: BTreeMap::new(),
             rules: RuleSet::default(),
+            known: crate::rules::Known::default(),
             ids_retain: Duration::from_secs(181 * 86_400),
             singly: BTreeSet::new(),
             wait: Duration::ZERO,

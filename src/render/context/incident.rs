@@ -4,7 +4,7 @@ use super::shape::{self, Code, Text, Time};
 use super::{Builder, LIST_MAX};
 use crate::model::{
     Content, FaultKind, GroupKey, Incident, IncidentReports, IncidentState, Private, SourceKind,
-    Summarised, Summary,
+    Summarised, Summary, Timestamp,
 };
 use crate::render::{Subject, Visibility, mask, words};
 
@@ -108,11 +108,28 @@ impl<'a> Builder<'a> {
             open_for: Some(words::span(self.locale, last_at.since(first_at))),
             claimed: progress.claimed,
             written: words::written(self.locale, incident.written),
+            mute: self.mute(incident, subject.now),
             grouped_by: keys
                 .filter_map(|(key, value)| self.grouped_by(*key, value.as_ref(), subject))
                 .chain(further)
                 .collect(),
             recent: self.newest(&reports.newest),
+        }
+    }
+
+    /// Returns the silence that mutes an open incident, or did.
+    fn mute(&self, incident: &'a Incident, now: Timestamp) -> shape::Mute<'a> {
+        let progress = &incident.progress;
+        let reports = progress.silenced_now();
+        let is_muted = progress.state == IncidentState::Open && progress.is_muted(now);
+        let mute = progress.mute.filter(|_| is_muted);
+        let note = incident.mute_note.as_ref().filter(|_| mute.is_some());
+        let text = |private: &'a Private| self.text(private.expose());
+        shape::Mute {
+            until: mute.map(|mute| Time(mute.until)),
+            by: note.and_then(|note| note.author.as_ref()).map(text),
+            reason: note.and_then(|note| note.reason.as_ref()).map(text),
+            reports: Some(reports).filter(|reports| *reports > 0),
         }
     }
 

@@ -169,6 +169,7 @@ pub(super) struct Incident<'a> {
     pub(super) open_for: Option<String>,
     pub(super) claimed: bool,
     pub(super) written: Option<String>,
+    pub(super) mute: Mute<'a>,
     pub(super) grouped_by: Vec<GroupedBy<'a>>,
     pub(super) recent: Vec<Recent<'a>>,
 }
@@ -178,6 +179,17 @@ pub(super) struct Incident<'a> {
 pub(super) struct Named {
     pub(super) key: Option<&'static str>,
     pub(super) label: Option<String>,
+}
+
+/// The silence that mutes an incident. All members are null if there was none.
+#[derive(Default, serde::Serialize)]
+pub(super) struct Mute<'a> {
+    /// When it ends; null if it has ended.
+    pub(super) until: Option<Time>,
+    pub(super) by: Option<Text<'a>>,
+    pub(super) reason: Option<Text<'a>>,
+    /// How many reports it muted.
+    pub(super) reports: Option<u64>,
 }
 
 /// One key of `group_by`, with the value that all reports share.

@@ -31,13 +31,20 @@ fn sample_of(news: IncidentNews) -> Sample {
         incident(&mut sample).handled = standing.state.clone();
         sample.standing = standing;
     }
+    match news {
+        IncidentNews::Unmuted => incident(&mut sample).progress.silenced = 4,
+        IncidentNews::MuteEnding => sample.event = sample::muted_incident().event,
+        _ => {}
+    }
     let state = match news {
         IncidentNews::Opened
         | IncidentNews::Digest
         | IncidentNews::Threshold
         | IncidentNews::Overdue
         | IncidentNews::Reopened
-        | IncidentNews::Repeat => return sample,
+        | IncidentNews::Repeat
+        | IncidentNews::Unmuted
+        | IncidentNews::MuteEnding => return sample,
         IncidentNews::Quiet => IncidentState::Quiet,
         IncidentNews::Continued => IncidentState::Continued,
         IncidentNews::Done => IncidentState::Done,

@@ -93,6 +93,7 @@ impl Bench {
             users: vec![Private::new(format!("ou_{id}"))],
             tenant: None,
             incidents: Vec::new(),
+            silenceable: Silenceable::default(),
             received_at: self.now(),
             state: EventState::Routed,
             body: Some(Private::new(format!("{{\"id\":\"{id}\"}}"))),

@@ -15,6 +15,7 @@ mod leasing;
 mod messages;
 mod notices;
 mod retention;
+mod silences;
 
 use std::time::Duration;
 

@@ -64,14 +64,18 @@ pub(in crate::store) fn open(terms: GroupTerms, now: Timestamp) -> IncidentProgr
         applied_to: EventSeq(0),
         applies_to: EventSeq(0),
         ended_at: None,
+        mute: None,
+        silenced: 0,
+        silenced_before: 0,
     }
 }
 
 /// Counts a report. Returns whether it is merged into the incident's own messages. `terms` are those of the
-/// current configuration.
+/// current configuration. `mute` is the silence that mutes the report: then no message follows from it.
 pub(in crate::store) fn report(
     incident: &mut IncidentProgress,
     terms: &GroupTerms,
+    mute: Option<Mute>,
     now: Timestamp,
 ) -> bool {
     if incident.terms != *terms {
@@ -83,8 +87,40 @@ pub(in crate::store) fn report(
     }
     incident.count += 1;
     incident.last_at = incident.last_at.max(now);
-    incident.edit_due |= incident.shown_at.is_some();
+    // The end of a silence is a timer of its own, which says what was muted.
+    let has_ended = incident.mute.is_some_and(|mute| mute.until <= now);
+    let changes = (mute.is_some() || !has_ended) && set_mute(incident, mute);
+    incident.silenced += u64::from(mute.is_some());
+    // While the incident is muted, its messages are edited only to say so.
+    incident.edit_due |= incident.shown_at.is_some() && (changes || mute.is_none());
     is_merged(incident)
+}
+
+/// Sets the silence that mutes the incident. Returns whether it changed.
+fn set_mute(incident: &mut IncidentProgress, mute: Option<Mute>) -> bool {
+    if incident.mute == mute {
+        return false;
+    }
+    if incident.mute.is_none() {
+        incident.silenced_before = incident.silenced;
+    }
+    incident.mute = mute;
+    true
+}
+
+/// Mutes an open incident, or changes until when it is muted. Its messages show that at once.
+pub(in crate::store) fn mute(
+    incident: &mut IncidentProgress,
+    mute: Mute,
+    now: Timestamp,
+) -> Vec<IncidentEffect> {
+    if incident.state != IncidentState::Open || !set_mute(incident, Some(mute)) {
+        return Vec::new();
+    }
+    match incident.shown_at {
+        Some(_) => vec![show(incident, now)],
+        None => Vec::new(),
+    }
 }
 
 /// Returns the steps that have passed already, one bit each. After a change of the configuration they must not
@@ -176,20 +212,28 @@ pub(in crate::store) fn timers(
     incident: &IncidentProgress,
 ) -> impl Iterator<Item = (IncidentTimer, Timestamp)> {
     let is_open = incident.state == IncidentState::Open;
+    let is_muted = incident.mute.is_some();
     let is_unshown = incident.shown_at.is_none() && is_merged(incident);
     let (ends_at, state) = end_at(incident);
-    let of_open = [
+    let notifying = [
         (IncidentTimer::Open, is_unshown.then_some(incident.last_at)),
         (IncidentTimer::Digest, digest_at(incident)),
         (IncidentTimer::Repeat, repeat_at(incident)),
-        (IncidentTimer::End(state), Some(ends_at)),
     ];
     let steps = incident.terms.steps.iter().enumerate();
     let steps = steps.map(|(index, step)| {
         let at = step_at(incident, index, step);
         (IncidentTimer::Step(index), at)
     });
-    let of_open = of_open.into_iter().chain(steps).filter(move |_| is_open);
+    let notifying = notifying.into_iter().chain(steps);
+    let of_open = [
+        (IncidentTimer::Unmute, incident.mute.map(|mute| mute.until)),
+        (IncidentTimer::End(state), Some(ends_at)),
+    ];
+    let of_open = of_open
+        .into_iter()
+        .chain(notifying.filter(move |_| !is_muted))
+        .filter(move |_| is_open);
     let of_any = [
         (IncidentTimer::Edit, edit_at(incident)),
         (
@@ -243,7 +287,7 @@ pub(in crate::store) fn act(
     let status = match acting.act {
         TriageAction::Claim => FeedbackStatus::PROCESSING,
         TriageAction::Done => FeedbackStatus::PROCESSED,
-        TriageAction::NotOurs | TriageAction::Undo => {
+        TriageAction::NotOurs | TriageAction::Undo | TriageAction::Mute => {
             return Acted::Nothing(ActionOutcome::Unknown);
         }
     };
@@ -264,7 +308,7 @@ pub(in crate::store) fn act(
     incident.applies_to = newest;
     let effects = match acting.act {
         TriageAction::Done => end(incident, IncidentState::Done, now),
-        TriageAction::Claim | TriageAction::NotOurs | TriageAction::Undo => {
+        TriageAction::Claim | TriageAction::NotOurs | TriageAction::Undo | TriageAction::Mute => {
             vec![show(incident, now)]
         }
     };
@@ -311,29 +355,67 @@ pub(in crate::store) fn after_end(
     }
 }
 
-/// Reopens an incident that was done. Steps of `escalate` whose time has passed do not notify again.
+/// Reopens an incident that was done. Steps of `escalate` whose time has passed do not notify again. `mute` is the
+/// silence that mutes the report: then the messages are edited only.
 pub(in crate::store) fn reopen(
     incident: &mut IncidentProgress,
+    mute: Option<Mute>,
     now: Timestamp,
 ) -> Vec<IncidentEffect> {
     incident.state = IncidentState::Open;
     incident.ended_at = None;
     incident.claimed = false;
     incident.last_at = incident.last_at.max(now);
+    set_mute(incident, mute);
+    skip_passed(incident, now);
+    let mut effects = vec![show(incident, now)];
+    if mute.is_none() {
+        effects.push(IncidentEffect::Send(IncidentNews::Reopened));
+    }
+    effects
+}
+
+/// Counts what has happened so far as notified, so that no timer notifies of it.
+fn skip_passed(incident: &mut IncidentProgress, now: Timestamp) {
     incident.steps_done |= passed(&incident.terms, incident, now);
     digested(incident, now);
     notified(incident, now);
-    let edit = show(incident, now);
-    vec![edit, IncidentEffect::Send(IncidentNews::Reopened)]
+}
+
+/// Ends the mute of an open incident. What was muted is one edit and one message, however much it was: reports, a
+/// digest, steps of `escalate`.
+fn unmute(incident: &mut IncidentProgress, now: Timestamp, effects: &mut Vec<IncidentEffect>) {
+    incident.mute = None;
+    skip_passed(incident, now);
+    let has_muted = incident.silenced_now() > 0;
+    if incident.shown_at.is_some() {
+        effects.push(show(incident, now));
+    }
+    match (has_muted, incident.shown_at) {
+        (true, Some(_)) => effects.push(IncidentEffect::Send(IncidentNews::Unmuted)),
+        (true, None) => send_first(incident, now, effects),
+        (false, _) => {}
+    }
+}
+
+/// Sends the first message of an incident.
+fn send_first(incident: &mut IncidentProgress, now: Timestamp, effects: &mut Vec<IncidentEffect>) {
+    incident.shown_at = Some(now);
+    digested(incident, now);
+    notified(incident, now);
+    effects.push(IncidentEffect::Send(IncidentNews::Opened));
 }
 
 /// Runs the timers of an open incident, except its end and edits.
 fn run_open(incident: &mut IncidentProgress, now: Timestamp, effects: &mut Vec<IncidentEffect>) {
+    if incident.mute.is_some_and(|mute| mute.until <= now) {
+        unmute(incident, now, effects);
+    }
+    if incident.mute.is_some() {
+        return;
+    }
     if incident.shown_at.is_none() && is_merged(incident) {
-        incident.shown_at = Some(now);
-        digested(incident, now);
-        notified(incident, now);
-        effects.push(IncidentEffect::Send(IncidentNews::Opened));
+        send_first(incident, now, effects);
     }
     if digest_at(incident).is_some_and(|at| at <= now) {
         digested(incident, now);
@@ -373,7 +455,7 @@ fn show(incident: &mut IncidentProgress, now: Timestamp) -> IncidentEffect {
 }
 
 /// Ends an incident. Its messages show the end at once. A successor has messages of its own, so only other
-/// ends are announced.
+/// ends are announced, unless a silence mutes them.
 pub(in crate::store) fn end(
     incident: &mut IncidentProgress,
     state: IncidentState,
@@ -385,12 +467,16 @@ pub(in crate::store) fn end(
         // Each report was delivered individually, so there is nothing to add.
         return Vec::new();
     }
+    let news = match state {
+        IncidentState::Open | IncidentState::Continued => None,
+        IncidentState::Quiet => Some(IncidentNews::Quiet),
+        IncidentState::Closed => Some(IncidentNews::Closed),
+        IncidentState::Done => Some(IncidentNews::Done),
+    };
+    let news = news.filter(|_| !incident.is_muted(now));
     let edit = show(incident, now);
-    match state {
-        IncidentState::Open => vec![edit],
-        IncidentState::Quiet => vec![edit, IncidentEffect::Send(IncidentNews::Quiet)],
-        IncidentState::Closed => vec![edit, IncidentEffect::Send(IncidentNews::Closed)],
-        IncidentState::Done => vec![edit, IncidentEffect::Send(IncidentNews::Done)],
-        IncidentState::Continued => vec![edit],
-    }
+    [Some(edit), news.map(IncidentEffect::Send)]
+        .into_iter()
+        .flatten()
+        .collect()
 }

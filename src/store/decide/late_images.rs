@@ -42,7 +42,8 @@ impl Messages {
             DeliveryState::Dead
             | DeliveryState::Discarded
             | DeliveryState::Unconfirmed
-            | DeliveryState::Merged => {}
+            | DeliveryState::Merged
+            | DeliveryState::Suppressed => {}
         }
     }
 }

@@ -9,6 +9,7 @@ pub(super) mod failover;
 pub(super) mod feedback_status;
 pub(super) mod incident;
 pub(super) mod late_images;
+pub(super) mod silence;
 
 #[cfg(test)]
 mod tests;

@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use rusqlite::params;
 
+use super::deliveries::Unsent;
 use super::engine::event_id_index;
 use super::engine::tx::Tx;
 use super::feedback_rows::Key;
 use super::feedback_status;
 use super::incidents::{self, Joined};
+use super::silences::Counting;
 use super::values::signed;
-use super::{Database, IfAbandoned, deliveries, messages, orphans};
+use super::{Database, IfAbandoned, deliveries, messages, orphans, silences};
 use crate::model::*;
 use crate::net::host_of;
+use crate::store::decide::silence::Silencer;
 use crate::store::{Accepted, Arrival, FormerNames, NewDelivery, StoreError, Topic, decide};
 
 impl Database {
@@ -65,15 +68,21 @@ pub(super) fn accept(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<Accepte
         feedback_status::link_originating_event(tx, event, &Key { app, id })?;
     }
     let notified = already_notified(tx, event, arrival)?;
-    let joined = incidents::join(tx, event, arrival)?;
+    let silencer = silences::silencer(tx, &arrival.silenceable.matched, tx.now)?;
+    let joined = incidents::join(tx, event, arrival, &silencer)?;
     let waits = !arrival.images.is_empty();
     let to_notify = |new: &&NewDelivery| !notified.contains(&new.destination);
+    let mut counting = Counting::default();
     for new in arrival.deliveries.iter().filter(to_notify) {
-        match Joined::merging(&joined, &new.destination) {
-            Some(incident) => deliveries::insert_merged(tx, event, new, incident)?,
-            None => {
-                deliveries::insert(tx, event, new, waits)?;
-            }
+        let rules = arrival.silenceable.rules_of(&new.destination);
+        let of_rule = |rule: &RuleName| Joined::mute(&joined, rule, &silencer);
+        if let Some(silence) = Silencer::of_message(rules, of_rule) {
+            deliveries::insert_unsent(tx, event, new, rules, Unsent::Suppressed(silence))?;
+            counting.count(tx, silence, &new.spec.rule, &new.destination)?;
+        } else if let Some(incident) = Joined::merging(&joined, &new.destination) {
+            deliveries::insert_unsent(tx, event, new, rules, Unsent::Merged(incident))?;
+        } else {
+            deliveries::insert_for(tx, event, new, rules, waits)?;
         }
     }
     Ok(Accepted::New(event))

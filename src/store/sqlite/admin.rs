@@ -54,7 +54,8 @@ pub(super) fn retry(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<AdminResult
             | DeliveryState::Dead
             | DeliveryState::Discarded
             | DeliveryState::Unconfirmed
-            | DeliveryState::Merged,
+            | DeliveryState::Merged
+            | DeliveryState::Suppressed,
         ) => {
             if let Some(message) = edits::message_of(tx, id)? {
                 // Request an edit of the message, because another edit may be in progress.
@@ -86,7 +87,8 @@ fn discard(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<AdminResult> {
             state @ (DeliveryState::Sending
             | DeliveryState::Delivered
             | DeliveryState::Discarded
-            | DeliveryState::Merged),
+            | DeliveryState::Merged
+            | DeliveryState::Suppressed),
         ) => Ok(AdminResult::Refused(state)),
         Some(DeliveryState::Pending | DeliveryState::Dead | DeliveryState::Unconfirmed) => {
             tx.prepare_cached(

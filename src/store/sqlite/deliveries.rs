@@ -3,7 +3,7 @@
 use rusqlite::params;
 
 use super::engine::tx::Tx;
-use super::values::SpecColumn;
+use super::values::{RulesColumn, SpecColumn};
 use crate::model::*;
 use crate::store::{NOTICE, NewDelivery};
 
@@ -15,6 +15,17 @@ pub(super) fn insert(
     new: &NewDelivery,
     unsettled: bool,
 ) -> rusqlite::Result<DeliveryId> {
+    insert_for(tx, event, new, &[], unsettled)
+}
+
+/// Inserts a delivery to a destination that `rules` name. While it waits, a silence of all of them mutes it.
+pub(super) fn insert_for(
+    tx: &Tx<'_>,
+    event: EventSeq,
+    new: &NewDelivery,
+    rules: &[RuleName],
+    unsettled: bool,
+) -> rusqlite::Result<DeliveryId> {
     let id = tx.generators.delivery(tx.now);
     let waits = unsettled && new.due_at > tx.now;
     let due_at = match unsettled {
@@ -23,9 +34,9 @@ pub(super) fn insert(
     };
     tx.prepare_cached(
         "INSERT INTO deliveries (id, event_seq, destination, rank, trigger, state, form,
-                                 created_at, due_at, first_due_at, due_since, waits_for_images, spec)
+                                 created_at, due_at, first_due_at, due_since, waits_for_images, spec, rules)
          VALUES (?1, ?2, ?3, iif((SELECT type FROM events WHERE seq = ?2) = ?11, ?12, ?4), ?5,
-                 'pending', 'full', ?6, ?7, ?7, ?8, ?9, ?10)",
+                 'pending', 'full', ?6, ?7, ?7, ?8, ?9, ?10, ?13)",
     )?
     .execute(params![
         id,
@@ -40,22 +51,37 @@ pub(super) fn insert(
         SpecColumn::of(&new.spec),
         NOTICE,
         Rank::Notice,
+        RulesColumn::of(rules, &new.spec),
     ])?;
     tx.notify_destination(&new.destination);
     Ok(id)
 }
 
-/// Records that an incident's messages count the report, instead of a message of its own.
-pub(super) fn insert_merged(
+/// Why a delivery is stored without being sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unsent {
+    /// The messages of this incident count the report.
+    Merged(IncidentId),
+    /// This silence mutes it.
+    Suppressed(SilenceId),
+}
+
+/// Records a delivery that is not sent.
+pub(super) fn insert_unsent(
     tx: &Tx<'_>,
     event: EventSeq,
     new: &NewDelivery,
-    incident: IncidentId,
+    rules: &[RuleName],
+    unsent: Unsent,
 ) -> rusqlite::Result<()> {
+    let (state, incident, silence) = match unsent {
+        Unsent::Merged(incident) => (DeliveryState::Merged, Some(incident), None),
+        Unsent::Suppressed(silence) => (DeliveryState::Suppressed, None, Some(silence)),
+    };
     tx.prepare_cached(
         "INSERT INTO deliveries (id, event_seq, destination, rank, trigger, state, form,
-                                 created_at, due_at, first_due_at, incident_id, spec)
-         VALUES (?1, ?2, ?3, ?4, ?5, 'merged', 'full', ?6, ?6, ?6, ?7, ?8)",
+                                 created_at, due_at, first_due_at, incident_id, silence_id, spec, rules)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'full', ?7, ?7, ?7, ?8, ?9, ?10, ?11)",
     )?
     .execute(params![
         tx.generators.delivery(tx.now),
@@ -63,9 +89,12 @@ pub(super) fn insert_merged(
         new.destination,
         Rank::of(new.spec.severity),
         new.trigger,
+        state,
         tx.now,
         incident,
+        silence,
         SpecColumn::of(&new.spec),
+        RulesColumn::of(rules, &new.spec),
     ])?;
     Ok(())
 }

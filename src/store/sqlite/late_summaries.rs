@@ -3,12 +3,15 @@
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::accept::accept;
+use super::deliveries::Unsent;
 use super::engine::tx::Tx;
+use super::silences::Counting;
 use super::values::{SpecColumn, signed, unsigned};
-use super::{Database, IfAbandoned, rows};
+use super::{Database, IfAbandoned, deliveries, rows, silences};
 use crate::model::*;
+use crate::store::decide::silence::Silencer;
 use crate::store::{
-    Accepted, Arrival, LateTelling, NewDelivery, SUMMARY, StoreError, write_summary,
+    Accepted, Arrival, LateTelling, NewDelivery, SUMMARY, Silenceable, StoreError, write_summary,
 };
 
 impl Database {
@@ -65,7 +68,22 @@ fn accept_late(tx: &Tx<'_>, arrival: &Arrival, late: &[LateTelling]) -> rusqlite
             "INSERT INTO late (event_seq, destination, rule, severity, spec, reported_at)
              VALUES (:event, :destination, :rule, :severity, :spec, :reported_at)",
         )?;
+        let silencer = silences::silencer(tx, &arrival.silenceable.matched, tx.now)?;
+        let mut counting = Counting::default();
         for one in late {
+            let rules = arrival.silenceable.rules_of(&one.destination);
+            let of_rule = |rule: &RuleName| silencer.of_rule(rule, &[]);
+            if let Some(silence) = Silencer::of_message(rules, of_rule) {
+                let new = NewDelivery {
+                    destination: one.destination.clone(),
+                    spec: one.spec.clone(),
+                    trigger: Trigger::Event,
+                    due_at: tx.now,
+                };
+                deliveries::insert_unsent(tx, event, &new, rules, Unsent::Suppressed(silence))?;
+                counting.count(tx, silence, &one.spec.rule, &one.destination)?;
+                continue;
+            }
             insert.execute(named_params! {
                 ":event": event,
                 ":destination": one.destination,
@@ -146,6 +164,7 @@ fn arrival(
         users: Vec::new(),
         tenant: None,
         incidents: Vec::new(),
+        silenceable: Silenceable::default(),
         change: None,
         received_at: tx.now,
         state: EventState::Noted,

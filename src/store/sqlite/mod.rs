@@ -26,6 +26,7 @@ mod queries;
 mod replay;
 mod retention;
 mod rows;
+mod silences;
 mod stats;
 mod status_history;
 mod status_outbox;

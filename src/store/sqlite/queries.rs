@@ -215,6 +215,9 @@ fn deliveries_query(filter: &DeliveryFilter, state: Option<DeliveryState>) -> Qu
     if let Some(id) = filter.id {
         query.and("d.id = ?", id);
     }
+    if let Some(silence) = filter.silence {
+        query.and("d.silence_id = ?", silence);
+    }
     if let Some(since) = filter.since {
         query.and("d.created_at >= ?", since);
     }
@@ -238,7 +241,8 @@ fn deliveries_query(filter: &DeliveryFilter, state: Option<DeliveryState>) -> Qu
             | DeliveryState::Dead
             | DeliveryState::Discarded
             | DeliveryState::Unconfirmed
-            | DeliveryState::Merged,
+            | DeliveryState::Merged
+            | DeliveryState::Suppressed,
         )
         | None => "d.id DESC",
     };

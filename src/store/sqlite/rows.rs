@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::Database;
-use super::values::{SpecColumn, unsigned};
+use super::values::{RulesColumn, SpecColumn, unsigned};
 use crate::model::*;
 use crate::store::StoreError;
 
@@ -30,7 +30,7 @@ macro_rules! delivery_columns {
     () => {
         "d.id, d.event_seq, e.id AS event_id, d.destination, d.spec, d.rank, d.trigger, d.state,
          d.form, d.attempts, d.created_at, d.due_at, d.first_due_at, d.reason, d.failures, d.unanswered,
-         d.failed_at, d.due_since, d.incident_id"
+         d.failed_at, d.due_since, d.incident_id, d.silence_id, d.rules"
     };
 }
 
@@ -54,12 +54,12 @@ pub(super) const SELECT_DELIVERY: &str = concat!(
 /// query.
 pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
     let spec: SpecColumn = row.get(4)?;
+    let spec = spec.into_spec(row.get::<_, Rank>(5)?.severity());
     Ok(Delivery {
         id: row.get(0)?,
         event: row.get(1)?,
         event_id: row.get(2)?,
         destination: row.get(3)?,
-        spec: spec.into_spec(row.get::<_, Rank>(5)?.severity()),
         trigger: row.get(6)?,
         state: row.get(7)?,
         form: row.get(8)?,
@@ -73,11 +73,17 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         failed_at: row.get(16)?,
         due_since: row.get(17)?,
         incident: row.get(18)?,
+        silence: row.get(19)?,
+        rules: match row.get(20)? {
+            Some(RulesColumn(rules)) => rules,
+            None => vec![spec.rule.clone()],
+        },
+        spec,
     })
 }
 
 /// How many columns [`delivery`] reads.
-pub(super) const DELIVERY_COLUMNS: usize = 19;
+pub(super) const DELIVERY_COLUMNS: usize = 21;
 
 /// Reads an event from the column `at` on.
 pub(super) fn event(row: &Row<'_>, at: usize) -> rusqlite::Result<StoredEvent> {

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use super::Database;
-use super::incidents;
 use super::values::unsigned;
+use super::{incidents, silences};
 use crate::model::*;
 use crate::store::{QueueStats, Stats, StoreError};
 
 impl Database {
     /// See [`crate::store::Store::stats`].
-    pub(in crate::store) async fn stats(&self) -> Result<Stats, StoreError> {
-        self.read(stats).await
+    pub(in crate::store) async fn stats(&self, now: Timestamp) -> Result<Stats, StoreError> {
+        self.read(move |conn| stats(conn, now)).await
     }
 }
 
@@ -27,7 +27,7 @@ pub(super) const STATUSES_DEAD: &str = "SELECT count(*) FROM status_jobs WHERE s
 pub(super) const INCIDENTS_OPEN: &str =
     "SELECT count(*) FROM incidents INDEXED BY incidents_open WHERE state = 'open'";
 
-fn stats(conn: &Connection) -> rusqlite::Result<Stats> {
+fn stats(conn: &Connection, now: Timestamp) -> rusqlite::Result<Stats> {
     let (images_pending, image_deadline_at) = conn
         .prepare_cached(IMAGES_PENDING)?
         .query_row([], |row| Ok((unsigned(row.get(0)?), row.get(1)?)))?;
@@ -54,6 +54,7 @@ fn stats(conn: &Connection) -> rusqlite::Result<Stats> {
         last_events: last_events(conn)?,
         incidents_open,
         incidents_merging: incidents::merging(conn)?,
+        silences: silences::active(conn, now)?,
     })
 }
 
@@ -95,7 +96,8 @@ fn queues(conn: &Connection) -> rusqlite::Result<Vec<QueueStats>> {
                 DeliveryState::Delivered
                 | DeliveryState::Discarded
                 | DeliveryState::Unconfirmed
-                | DeliveryState::Merged => {}
+                | DeliveryState::Merged
+                | DeliveryState::Suppressed => {}
             }
             if state != DeliveryState::Dead {
                 let made = created_at(conn, row.get(2)?)?;

@@ -37,6 +37,7 @@ number!(
     Timestamp, Timestamp::as_millis, Timestamp::from_millis;
     EventSeq, |seq: EventSeq| seq.0, EventSeq;
     IncidentId, |id: IncidentId| id.0, IncidentId;
+    SilenceId, |id: SilenceId| id.0, SilenceId;
     DeliveryId, DeliveryId::as_i64, DeliveryId::from_i64;
     Uptime, Uptime::as_millis, Uptime::from_millis;
     LeaseToken, |token: LeaseToken| token.0, LeaseToken;
@@ -93,6 +94,7 @@ keyed!(
     OutcomeKind, "outcome";
     Rank, "rank";
     Severity, "severity";
+    SilenceSource, "source of a silence";
     StatusJobState, "state of a status outbox entry";
     ChangeSource, "source of a change";
     Trigger, "trigger";
@@ -163,6 +165,33 @@ impl ToSql for SpecColumn {
 impl FromSql for SpecColumn {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         serde_json::from_str(value.as_str()?).map_err(|_malformed| unknown("order"))
+    }
+}
+
+/// The rules that name a destination, as JSON.
+pub(super) struct RulesColumn(pub(super) Vec<RuleName>);
+
+impl RulesColumn {
+    /// Returns the column for a delivery; `None` if `spec` names the only rule.
+    pub(super) fn of(rules: &[RuleName], spec: &MessageSpec) -> Option<Self> {
+        (rules != std::slice::from_ref(&spec.rule)).then(|| Self(rules.to_vec()))
+    }
+}
+
+impl ToSql for RulesColumn {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let rules: Vec<&str> = self.0.iter().map(RuleName::as_str).collect();
+        serde_json::to_string(&rules)
+            .map(ToSqlOutput::from)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+    }
+}
+
+impl FromSql for RulesColumn {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let rules: Vec<String> =
+            serde_json::from_str(value.as_str()?).map_err(|_malformed| unknown("list of rules"))?;
+        Ok(Self(rules.into_iter().map(RuleName::new).collect()))
     }
 }
 

@@ -70,6 +70,8 @@ pub struct Metrics {
     pub(super) planned: Family<Rule, Counter>,
     incidents_open: Family<Rule, Gauge>,
     pub(super) reports_merged: Family<Rule, Counter>,
+    pub(super) suppressed: Family<Rule, Counter>,
+    silences_active: Gauge,
     pub(super) incidents_ended: Family<State, Counter>,
     pub(super) incident_messages: Family<News, Counter>,
     pub(super) attempts: Family<DestinationOutcome, Counter>,
@@ -136,6 +138,8 @@ impl Metrics {
             planned: Family::default(),
             incidents_open: Family::default(),
             reports_merged: Family::default(),
+            suppressed: Family::default(),
+            silences_active: Gauge::default(),
             incidents_ended: Family::default(),
             incident_messages: Family::default(),
             attempts: Family::default(),
@@ -176,15 +180,7 @@ impl Metrics {
             store_in_place: Gauge::default(),
             log_lines_dropped: Counter::default(),
         };
-        all.register_intake();
-        all.register_incidents();
-        all.register_deliveries();
-        all.register_destinations();
-        all.register_images();
-        all.register_backfill();
-        all.register_closing();
-        all.register_connections();
-        all.register_health();
+        all.register_all();
         all.begin_unnamed();
         all.image_deadline.set(f64::NAN);
         all.store_in_place.set(1);
@@ -199,6 +195,18 @@ impl Metrics {
     fn register_seconds(&mut self, name: &str, help: &str, metric: impl Metric) {
         self.registry
             .register_with_unit(name, help, Unit::Seconds, metric);
+    }
+
+    fn register_all(&mut self) {
+        self.register_intake();
+        self.register_incidents();
+        self.register_deliveries();
+        self.register_destinations();
+        self.register_images();
+        self.register_backfill();
+        self.register_closing();
+        self.register_connections();
+        self.register_health();
     }
 
     fn register_intake(&mut self) {
@@ -229,6 +237,10 @@ impl Metrics {
         self.register("incidents_open", help, self.incidents_open.clone());
         let help = "Reports that the rule merged into messages of incidents";
         self.register("reports_merged", help, self.reports_merged.clone());
+        let help = "Messages of the rule that silences suppressed";
+        self.register("suppressed_deliveries", help, self.suppressed.clone());
+        let help = "Active silences";
+        self.register("silences_active", help, self.silences_active.clone());
         let help = "Ended incidents that had messages of their own, by how they ended";
         self.register("incidents_ended", help, self.incidents_ended.clone());
         let help = "Delivered messages of incidents, by the reason for them";
@@ -424,6 +436,11 @@ impl Metrics {
                 gauge.set(signed(count(name)));
             }
         }
+    }
+
+    /// Sets the number of active silences.
+    pub fn set_silences(&self, count: u64) {
+        self.silences_active.set(signed(count));
     }
 
     /// Sets the number of statuses that wait to be sent to Feishu.

@@ -121,7 +121,12 @@ impl Metrics {
                 // Only an undo can be too late, and only incidents end.
                 let is_possible = match *result {
                     "too_late" => *act == TriageAction::Undo,
-                    "ended" => matches!(act, TriageAction::Claim | TriageAction::Done),
+                    // A repeated mute extends the silence.
+                    "already" => *act != TriageAction::Mute,
+                    "ended" => matches!(
+                        act,
+                        TriageAction::Claim | TriageAction::Done | TriageAction::Mute
+                    ),
                     _ => true,
                 };
                 if is_possible {
@@ -182,6 +187,7 @@ impl Metrics {
         turn.take(&self.planned, &Rule { rule: rule() });
         turn.take(&self.incidents_open, &Rule { rule: rule() });
         turn.take(&self.reports_merged, &Rule { rule: rule() });
+        turn.take(&self.suppressed, &Rule { rule: rule() });
     }
 
     fn of_destination(&self, destination: &DestinationName, turn: Turn) {

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::at;
 use crate::model::*;
 use crate::store::decide::incident::{
-    Acted, AfterEnd, IncidentEffect, act, advance, after_end, end, follow_action, next_at, open,
-    reopen, report,
+    Acted, AfterEnd, IncidentEffect, act, advance, after_end, end, follow_action, mute, next_at,
+    open, reopen, report,
 };
 use crate::store::{ActionOutcome, ApplyIncidentAction};
 
@@ -47,7 +47,7 @@ fn run(terms: &GroupTerms, reports: &[i64], until: i64) -> Vec<(i64, IncidentEff
                 if timer.is_none_or(|timer| report_at <= timer) || incident.count == 0 =>
             {
                 reports.next();
-                report(&mut incident, terms, at(report_at));
+                report(&mut incident, terms, None, at(report_at));
             }
             (_, Some(timer)) if timer <= until => {
                 let made = advance(&mut incident, at(timer));
@@ -66,10 +66,10 @@ fn sent(news: IncidentNews) -> IncidentEffect {
 fn few_reports_are_delivered_individually_and_end_in_silence() {
     let mut incident = open(terms(5, vec![]), at(0));
     for second in 0..5 {
-        assert!(!report(&mut incident, &terms(5, vec![]), at(second)));
+        assert!(!report(&mut incident, &terms(5, vec![]), None, at(second)));
     }
     assert_eq!(run(&terms(5, vec![]), &[0, 1, 2, 3, 4], 10_000), []);
-    assert!(report(&mut incident, &terms(5, vec![]), at(5)));
+    assert!(report(&mut incident, &terms(5, vec![]), None, at(5)));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn claim_cancels_the_steps_that_it_may_cancel() {
     let after = EscalateAt::After(Duration::from_secs(60));
     let terms = terms(1, vec![step(after, true), step(after, false)]);
     let mut incident = open(terms.clone(), at(0));
-    report(&mut incident, &terms, at(0));
+    report(&mut incident, &terms, None, at(0));
     incident.claimed = true;
     assert_eq!(
         advance(&mut incident, at(60)),
@@ -147,8 +147,8 @@ fn pressed(act: TriageAction, name: &str) -> ApplyIncidentAction {
 /// Returns an open incident with a message of its own.
 fn shown() -> IncidentProgress {
     let mut incident = open(terms(1, vec![]), at(0));
-    report(&mut incident, &terms(1, vec![]), at(0));
-    report(&mut incident, &terms(1, vec![]), at(1));
+    report(&mut incident, &terms(1, vec![]), None, at(0));
+    report(&mut incident, &terms(1, vec![]), None, at(1));
     advance(&mut incident, at(1));
     incident
 }
@@ -262,8 +262,8 @@ fn reopened_incident_can_be_claimed_again_and_repeats_no_passed_step() {
     let minute = EscalateAt::After(Duration::from_secs(MINUTE));
     let terms = terms(1, vec![step(minute, true)]);
     let mut incident = open(terms.clone(), at(0));
-    report(&mut incident, &terms, at(0));
-    report(&mut incident, &terms, at(1));
+    report(&mut incident, &terms, None, at(0));
+    report(&mut incident, &terms, None, at(1));
     advance(&mut incident, at(1));
     let done = pressed(TriageAction::Done, "li");
     let acted = act(&mut incident, None, &done, EventSeq(2), true, at(9));
@@ -272,7 +272,7 @@ fn reopened_incident_can_be_claimed_again_and_repeats_no_passed_step() {
     };
     incident.applied_to = incident.applies_to;
     let expected = [IncidentEffect::Edit, sent(IncidentNews::Reopened)];
-    assert_eq!(reopen(&mut incident, at(3600)), expected);
+    assert_eq!(reopen(&mut incident, None, at(3600)), expected);
     assert_eq!(advance(&mut incident, at(3601)), []);
     follow_action(&mut incident, EventSeq(3));
     assert_eq!(incident.applies_to, EventSeq(2), "it is nobody's");
@@ -324,7 +324,7 @@ fn changed_terms_apply_from_the_next_report_without_passed_steps() {
     let old = terms(1, vec![]);
     let mut incident = open(old.clone(), at(0));
     for second in 0..10 {
-        report(&mut incident, &old, at(second));
+        report(&mut incident, &old, None, at(second));
     }
     advance(&mut incident, at(10));
     let new = GroupTerms {
@@ -337,7 +337,7 @@ fn changed_terms_apply_from_the_next_report_without_passed_steps() {
             ],
         )
     };
-    report(&mut incident, &new, at(10));
+    report(&mut incident, &new, None, at(10));
     assert_eq!(
         advance(&mut incident, at(11)),
         [IncidentEffect::Escalate(1)]
@@ -349,7 +349,7 @@ fn changed_terms_apply_from_the_next_report_without_passed_steps() {
 fn clock_that_jumped_back_ends_the_incident() {
     let terms = terms(1, vec![]);
     let mut incident = open(terms.clone(), at(0));
-    report(&mut incident, &terms, at(0));
+    report(&mut incident, &terms, None, at(0));
     advance(&mut incident, at(-48 * 3600));
     assert_eq!(incident.state, IncidentState::Quiet);
 }
@@ -397,7 +397,7 @@ proptest! {
             if incident.state != IncidentState::Open {
                 break;
             }
-            report(&mut incident, &terms, at(second));
+            report(&mut incident, &terms, None, at(second));
             counted += 1;
         }
         timers(&mut incident, second + 200_000);
@@ -406,5 +406,220 @@ proptest! {
         prop_assert_eq!(shown, if counted > from { counted } else { 0 });
         prop_assert!(edits.windows(2).all(|pair| pair[1] - pair[0] >= 5000));
         prop_assert_eq!(next_at(&incident), None);
+    }
+}
+
+/// Returns a silence that ends at this second.
+fn mute_until(second: i64) -> Option<Mute> {
+    Some(Mute {
+        silence: SilenceId(3),
+        until: at(second),
+    })
+}
+
+/// Returns an incident with this many reports, of which the first is delivered individually, and every kind of
+/// timer. Its messages show all of them.
+fn stormy(count: i64) -> IncidentProgress {
+    let steps = vec![
+        step(EscalateAt::Count(5), false),
+        step(EscalateAt::After(Duration::from_secs(600)), false),
+    ];
+    let terms = GroupTerms {
+        repeat_after: Some(Duration::from_secs(900)),
+        ..terms(1, steps)
+    };
+    let mut incident = open(terms.clone(), at(0));
+    for second in 0..count {
+        report(&mut incident, &terms, None, at(second));
+        advance(&mut incident, at(second));
+    }
+    if incident.edit_due {
+        advance(&mut incident, at(60));
+    }
+    incident
+}
+
+/// A step of a schedule, and the effects that it has to have.
+enum Step {
+    /// A report at this second. `true`: it is muted.
+    Report(i64, bool),
+    /// A silence until the second is added at the first one.
+    Mute(i64, i64, Vec<IncidentEffect>),
+    /// The timers that are due run at this second.
+    Run(i64, Vec<IncidentEffect>),
+    /// The operator closes the incident.
+    Close(i64, Vec<IncidentEffect>),
+}
+
+/// Runs the steps on an incident with `count` reports.
+fn check(name: &str, count: i64, steps: Vec<Step>) {
+    let mut incident = stormy(count);
+    let terms = incident.terms.clone();
+    for (index, step) in steps.into_iter().enumerate() {
+        let (found, expected) = match step {
+            Step::Report(second, muted) => {
+                let by = incident.mute.or(mute_until(1200)).filter(|_| muted);
+                report(&mut incident, &terms, by, at(second));
+                continue;
+            }
+            Step::Mute(now, until, expected) => {
+                let by = mute_until(until).unwrap();
+                (mute(&mut incident, by, at(now)), expected)
+            }
+            Step::Run(now, expected) => (advance(&mut incident, at(now)), expected),
+            Step::Close(now, expected) => {
+                let made = end(&mut incident, IncidentState::Closed, at(now));
+                (made, expected)
+            }
+        };
+        assert_eq!(found, expected, "{name}: step {index}");
+    }
+}
+
+#[test]
+fn muted_incident_notifies_once_when_the_silence_ends() {
+    use IncidentEffect::Edit;
+    use Step::{Mute, Report, Run};
+    let unmuted = || vec![Edit, sent(IncidentNews::Unmuted)];
+    let reports = vec![
+        Mute(100, 1200, vec![Edit]),
+        Report(200, true),
+        Report(700, true),
+        Report(1000, true),
+        Run(1100, vec![]),
+        Run(1200, unmuted()),
+        Run(1201, vec![]),
+    ];
+    check("reports: one edit, then one edit and one reply", 3, reports);
+    let none = vec![
+        Mute(100, 500, vec![Edit]),
+        Run(400, vec![]),
+        Run(500, vec![Edit]),
+    ];
+    check("no report: one edit, then one edit", 3, none);
+    let first = vec![
+        Report(0, true),
+        Report(1, true),
+        Report(2, true),
+        Run(900, vec![]),
+        Run(1200, vec![sent(IncidentNews::Opened)]),
+        Run(1201, vec![]),
+    ];
+    check("muted from its first report on: one message", 0, first);
+    let extended = vec![
+        Mute(100, 1000, vec![Edit]),
+        Mute(200, 1100, vec![Edit]),
+        Mute(300, 1100, vec![]),
+        Report(400, true),
+        Run(1000, vec![]),
+        Run(1100, unmuted()),
+    ];
+    check("extended: edited to show the new end", 3, extended);
+    let raced = vec![
+        Mute(100, 600, vec![Edit]),
+        Report(200, true),
+        Report(601, false),
+        Run(602, unmuted()),
+    ];
+    check("a report before the late timer: still one reply", 3, raced);
+}
+
+#[test]
+fn incident_that_ends_while_it_is_muted_is_edited_only() {
+    use IncidentEffect::Edit;
+    use Step::{Close, Mute, Report, Run};
+    let quiet = vec![
+        Mute(100, 7200, vec![Edit]),
+        Report(200, true),
+        Run(200 + 30 * 60, vec![Edit]),
+        Run(7200, vec![]),
+    ];
+    check("quiet", 3, quiet);
+    let closed = vec![Mute(100, 7200, vec![Edit]), Close(200, vec![Edit])];
+    check("closed", 3, closed);
+}
+
+#[test]
+fn incident_that_is_not_muted_notifies_by_every_timer() {
+    use IncidentEffect::{Edit, Escalate, SendDigest};
+    use Step::{Report, Run};
+    let steps = vec![
+        Report(200, false),
+        Run(310, vec![SendDigest, Edit]),
+        Report(320, false),
+        Run(340, vec![Escalate(0), Edit]),
+        Run(610, vec![SendDigest, Escalate(1)]),
+    ];
+    check("no silence", 3, steps);
+}
+
+#[test]
+fn muted_reports_are_counted_for_each_mute() {
+    let mut incident = stormy(3);
+    let terms = incident.terms.clone();
+    for second in 100..104 {
+        report(&mut incident, &terms, mute_until(500), at(second));
+    }
+    assert_eq!((incident.count, incident.silenced_now()), (7, 4));
+    advance(&mut incident, at(500));
+    assert_eq!(incident.silenced_now(), 4, "the reply shows it");
+    report(&mut incident, &terms, mute_until(900), at(600));
+    assert_eq!((incident.silenced, incident.silenced_now()), (5, 1));
+}
+
+#[test]
+fn report_that_no_silence_mutes_ends_the_mute_of_conditions() {
+    let mut incident = stormy(3);
+    let terms = incident.terms.clone();
+    report(&mut incident, &terms, mute_until(900), at(100));
+    assert_eq!(advance(&mut incident, at(200)), [IncidentEffect::Edit]);
+    report(&mut incident, &terms, None, at(300));
+    assert!(!incident.is_muted(at(300)));
+    let effects = advance(&mut incident, at(310));
+    assert!(effects.contains(&IncidentEffect::Edit), "{effects:?}");
+}
+
+#[test]
+fn muted_report_reopens_an_incident_without_a_message() {
+    let mut incident = shown();
+    end(&mut incident, IncidentState::Done, at(100));
+    assert_eq!(
+        reopen(&mut incident, mute_until(900), at(200)),
+        [IncidentEffect::Edit]
+    );
+    assert!(incident.is_muted(at(200)));
+}
+
+proptest! {
+    /// Whatever the schedule: while the incident is muted, it notifies nobody, and each report is counted.
+    #[test]
+    fn no_schedule_notifies_while_muted(
+        pauses in prop::collection::vec((0_i64..900, any::<bool>()), 1..60),
+        until in 0_i64..9000,
+    ) {
+        let steps = vec![
+            step(EscalateAt::Count(4), false),
+            step(EscalateAt::After(Duration::from_secs(300)), false),
+        ];
+        let terms = terms(1, steps);
+        let mut incident = open(terms.clone(), at(0));
+        let (mut second, mut muted) = (0, 0);
+        for (index, (pause, run)) in pauses.iter().enumerate() {
+            second += pause;
+            let by = mute_until(until).filter(|mute| mute.until > at(second));
+            muted += u64::from(by.is_some());
+            report(&mut incident, &terms, by, at(second));
+            prop_assert_eq!(incident.count, u64::try_from(index + 1).unwrap());
+            prop_assert_eq!(incident.silenced, muted);
+            if *run {
+                let was_muted = incident.is_muted(at(second));
+                let effects = advance(&mut incident, at(second));
+                let are_quiet = effects.iter().all(|one| *one == IncidentEffect::Edit);
+                prop_assert!(!was_muted || are_quiet, "{effects:?}");
+            }
+            if incident.state != IncidentState::Open {
+                break;
+            }
+        }
     }
 }

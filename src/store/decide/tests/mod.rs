@@ -5,6 +5,7 @@ mod failover;
 mod feedback_status;
 mod incident;
 mod late_images;
+mod silence;
 
 use crate::model::*;
 

@@ -58,7 +58,8 @@ CREATE TABLE deliveries (
            OR trigger = 'replay' OR trigger = 'test' OR trigger = 'incident'),
     state            TEXT    NOT NULL
         CHECK (state = 'pending' OR state = 'sending' OR state = 'delivered' OR state = 'dead'
-           OR state = 'discarded' OR state = 'unconfirmed' OR state = 'merged'),
+           OR state = 'discarded' OR state = 'unconfirmed' OR state = 'merged'
+           OR state = 'suppressed'),
     form             TEXT    NOT NULL
         CHECK (form = 'full' OR form = 'no_images' OR form = 'post' OR form = 'text'),
     attempts         INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
@@ -79,10 +80,13 @@ CREATE TABLE deliveries (
     reason           TEXT,
     edits            INTEGER,                     -- the delivery whose message an edit changes
     incident_id      INTEGER,                     -- the incident whose messages count a merged report
+    silence_id       INTEGER,                     -- the silence that muted it
+    rules            TEXT,                        -- JSON: the rules that name the destination; NULL: the one in `spec`
     again            INTEGER NOT NULL DEFAULT 0 CHECK (again IN (0, 1)),
     CHECK ((trigger = 'edit') = (edits IS NOT NULL)),
     CHECK (again = 0 OR trigger = 'edit'),
     CHECK (state <> 'merged' OR incident_id IS NOT NULL),
+    CHECK (state <> 'suppressed' OR silence_id IS NOT NULL),
     CHECK (trigger <> 'edit' OR state <> 'dead'),
     CHECK ((state = 'sending') = (lease_token IS NOT NULL)),
     CHECK ((state = 'sending') = (lease_until IS NOT NULL)),
@@ -93,6 +97,7 @@ CREATE INDEX deliveries_tried ON deliveries (destination, due_since) WHERE state
 CREATE INDEX deliveries_leased ON deliveries (destination, lease_until) WHERE state = 'sending';
 CREATE INDEX deliveries_ended ON deliveries (state, destination, id)
     WHERE state = 'dead' OR state = 'discarded' OR state = 'unconfirmed';
+CREATE INDEX deliveries_suppressed ON deliveries (silence_id, id) WHERE state = 'suppressed';
 CREATE INDEX deliveries_by_event ON deliveries (event_seq, destination);
 -- A message has at most one open edit, so that two edits of it are never in flight together.
 CREATE UNIQUE INDEX deliveries_editing ON deliveries (edits)
@@ -151,6 +156,10 @@ CREATE TABLE incidents (
     steps_done   INTEGER NOT NULL,
     claimed      INTEGER NOT NULL CHECK (claimed = 0 OR claimed = 1),
     ended_at     INTEGER,
+    silence_id   INTEGER,                         -- the silence that mutes it, or its last one after its end
+    muted_until  INTEGER,
+    silenced     INTEGER NOT NULL DEFAULT 0,      -- reports that silences muted
+    silenced_before INTEGER NOT NULL DEFAULT 0,   -- those before the last mute began
     next_at      INTEGER,                         -- when the next timer is due
     previous     INTEGER,                         -- the last incident with this key
     -- The last button action: the status that it set, when, and by whom. NULL if there was none.
@@ -167,6 +176,7 @@ CREATE TABLE incidents (
     applies_to   INTEGER NOT NULL DEFAULT 0,
     event_seq    INTEGER REFERENCES events (seq) ON DELETE SET NULL,  -- its own event, with its messages
     CHECK ((state = 'open') = (ended_at IS NULL)),
+    CHECK ((silence_id IS NULL) = (muted_until IS NULL)),
     CHECK ((status IS NULL) = (acted_at IS NULL)),
     CHECK ((status IS NULL) = (through IS NULL))
 ) STRICT;
@@ -203,6 +213,41 @@ CREATE TABLE incident_destinations (
         CHECK (severity = 'critical' OR severity = 'warning' OR severity = 'info'),
     spec        TEXT    NOT NULL,
     PRIMARY KEY (incident_id, destination)
+) STRICT, WITHOUT ROWID;
+
+-- Silences: no messages about some reports for a while. `conditions` is JSON: texts written as in `match` of a rule.
+-- `key_hash` is that of an incident. `author_id` is the person who used a button.
+CREATE TABLE silences (
+    id          INTEGER PRIMARY KEY,
+    rule        TEXT,
+    conditions  TEXT,
+    incident_id INTEGER,
+    key_hash    BLOB,
+    created_at  INTEGER NOT NULL,
+    ends_at     INTEGER NOT NULL,
+    ended_at    INTEGER,                          -- when an operator ended it early
+    remind_at   INTEGER,                          -- when the reminder is due; NULL if it is sent, or there is none
+    reason      TEXT,
+    author      TEXT,
+    author_id   TEXT,
+    source      TEXT    NOT NULL CHECK (source = 'command' OR source = 'button'),
+    destination TEXT,                             -- where the button was used
+    reports     INTEGER NOT NULL DEFAULT 0,       -- reports of which it muted messages
+    CHECK (rule IS NOT NULL OR conditions IS NOT NULL),
+    CHECK ((incident_id IS NULL) = (key_hash IS NULL)),
+    CHECK (key_hash IS NULL OR rule IS NOT NULL),
+    CHECK (ends_at > created_at)
+) STRICT;
+CREATE INDEX silences_active ON silences (ends_at) WHERE ended_at IS NULL;
+CREATE INDEX silences_reminding ON silences (remind_at) WHERE remind_at IS NOT NULL;
+
+-- How many messages each silence muted. Unlike deliveries, these rows are few.
+CREATE TABLE silence_counts (
+    silence_id  INTEGER NOT NULL REFERENCES silences (id) ON DELETE CASCADE,
+    rule        TEXT    NOT NULL,
+    destination TEXT    NOT NULL,
+    messages    INTEGER NOT NULL,
+    PRIMARY KEY (silence_id, rule, destination)
 ) STRICT, WITHOUT ROWID;
 
 -- Renderings that retries repeat.

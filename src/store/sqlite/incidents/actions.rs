@@ -8,8 +8,8 @@ use super::{columns, timers};
 use crate::model::*;
 use crate::store::decide::incident::{self as decide, Acted};
 use crate::store::sqlite::engine::tx::Tx;
-use crate::store::sqlite::feedback_status;
 use crate::store::sqlite::values::{signed, unsigned};
+use crate::store::sqlite::{feedback_status, silences};
 use crate::store::{ActionOutcome, ApplyAction, ApplyIncidentAction, Topic};
 
 /// How many reports get an action in one transaction. The limit holds the writer for milliseconds.
@@ -195,14 +195,14 @@ pub(super) fn written(conn: &Connection, incident: &Incident) -> rusqlite::Resul
     Ok([unsigned(done), unsigned(queued + left)])
 }
 
-/// Removes a person as the actor of incidents.
+/// Removes a person as the actor of incidents, and as the author of their silences.
 pub(in crate::store::sqlite) fn forget_actor(tx: &Tx<'_>, person: &str) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "UPDATE incidents SET by_name = NULL, by_id = NULL, operators = NULL
          WHERE by_id = ?1 OR EXISTS (SELECT 1 FROM json_each(operators) WHERE value = ?1)",
     )?
     .execute([person])?;
-    Ok(())
+    silences::forget_author(tx, person)
 }
 
 /// Removes the actor of the incident that `event` belongs to.

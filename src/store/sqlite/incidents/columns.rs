@@ -134,7 +134,21 @@ pub(super) fn progress(row: &Row<'_>) -> rusqlite::Result<IncidentProgress> {
         applied_to: row.get("applied_to")?,
         applies_to: row.get("applies_to")?,
         ended_at: row.get("ended_at")?,
+        mute: mute(row)?,
+        silenced: unsigned(row.get("silenced")?),
+        silenced_before: unsigned(row.get("silenced_before")?),
     })
+}
+
+fn mute(row: &Row<'_>) -> rusqlite::Result<Option<Mute>> {
+    let silence: Option<SilenceId> = row.get("silence_id")?;
+    let Some(silence) = silence else {
+        return Ok(None);
+    };
+    Ok(Some(Mute {
+        silence,
+        until: row.get("muted_until")?,
+    }))
 }
 
 /// Reads the status that the last button action set.
@@ -187,6 +201,7 @@ pub(super) fn incident(row: &Row<'_>) -> rusqlite::Result<Incident> {
         handled: handled(row)?,
         written: [0, 0],
         next_at: row.get("next_at")?,
+        mute_note: None,
         previous: row.get("previous")?,
         event: row.get("event_seq")?,
     })

@@ -6,6 +6,7 @@ use super::columns;
 use super::timers::{self, save};
 use crate::model::*;
 use crate::store::decide::incident::AfterEnd;
+use crate::store::decide::silence::Silencer;
 use crate::store::sqlite::accept::{USER_KEY_BYTES, user_key};
 use crate::store::sqlite::engine::tx::Tx;
 use crate::store::sqlite::values::{SpecColumn, signed, unsigned};
@@ -18,6 +19,9 @@ pub(in crate::store::sqlite) struct Joined {
     pub(in crate::store::sqlite) merges: bool,
     /// The destinations for which this holds.
     destinations: Vec<DestinationName>,
+    rule: RuleName,
+    /// The silence that mutes the rule's messages about the report.
+    mute: Option<Mute>,
 }
 
 impl Joined {
@@ -28,6 +32,18 @@ impl Joined {
     ) -> Option<IncidentId> {
         let merges = |one: &&Self| one.merges && one.destinations.contains(destination);
         all.iter().find(merges).map(|one| one.incident)
+    }
+
+    /// Returns the silence that mutes a rule's messages about the report.
+    pub(in crate::store::sqlite) fn mute(
+        all: &[Self],
+        rule: &RuleName,
+        silencer: &Silencer,
+    ) -> Option<Mute> {
+        match all.iter().find(|one| one.rule == *rule) {
+            Some(joined) => joined.mute,
+            None => silencer.of_rule(rule, &[]),
+        }
     }
 }
 
@@ -44,10 +60,11 @@ pub(in crate::store::sqlite) fn join(
     tx: &Tx<'_>,
     event: EventSeq,
     arrival: &Arrival,
+    silencer: &Silencer,
 ) -> rusqlite::Result<Vec<Joined>> {
     let planned = arrival.incidents.iter();
     planned
-        .map(|planned| join_one(tx, event, arrival, planned))
+        .map(|planned| join_one(tx, event, arrival, planned, silencer))
         .collect()
 }
 
@@ -56,13 +73,19 @@ fn join_one(
     event: EventSeq,
     arrival: &Arrival,
     planned: &PlannedIncident,
+    silencer: &Silencer,
 ) -> rusqlite::Result<Joined> {
     let hash = key_hash(planned.kind, &columns::write_key(&planned.key));
-    let own = current(tx, planned, &hash)?;
+    let mut mute = silencer.of_rule(&planned.rule, &[&hash]);
+    let own = current(tx, planned, &hash, mute)?;
     let is_collective = own.is_none() && is_full(tx, &planned.rule)?;
     let current = match own {
         Some(own) => own,
-        None if is_collective => collective(tx, arrival, planned)?,
+        None if is_collective => {
+            let all = collective_key_hash(planned);
+            mute = silencer.of_rule(&planned.rule, &[&hash, &all]);
+            collective(tx, arrival, planned, &all, mute)?
+        }
         None => insert(tx, arrival, planned, &hash)?,
     };
     let (id, mut progress) = (current.id, current.progress.clone());
@@ -70,7 +93,7 @@ fn join_one(
         from: progress.terms.from.min(planned.terms.from),
         ..planned.terms.clone()
     };
-    let merges = decide::incident::report(&mut progress, &terms, tx.now);
+    let merges = decide::incident::report(&mut progress, &terms, mute, tx.now);
     decide::incident::follow_action(&mut progress, event);
     tx.prepare_cached("INSERT INTO incident_events (incident_id, event_seq) VALUES (?1, ?2)")?
         .execute(params![id, event])?;
@@ -79,8 +102,11 @@ fn join_one(
     keep_destinations(tx, id, planned, &arrival.deliveries)?;
     Ok(Joined {
         incident: id,
-        merges,
+        // A muted incident counts for nobody. Its destinations that other rules name too get the report.
+        merges: merges && mute.is_none(),
         destinations: planned.destinations.clone(),
+        rule: planned.rule.clone(),
+        mute,
     })
 }
 
@@ -138,6 +164,8 @@ fn collective(
     tx: &Tx<'_>,
     arrival: &Arrival,
     planned: &PlannedIncident,
+    hash: &[u8],
+    mute: Option<Mute>,
 ) -> rusqlite::Result<Current> {
     let planned = PlannedIncident {
         key: IncidentKey::default(),
@@ -147,11 +175,14 @@ fn collective(
         },
         ..planned.clone()
     };
-    let hash = key_hash(planned.kind, &columns::write_key(&planned.key));
-    match current(tx, &planned, &hash)? {
+    match current(tx, &planned, hash, mute)? {
         Some(current) => Ok(current),
-        None => insert(tx, arrival, &planned, &hash),
+        None => insert(tx, arrival, &planned, hash),
     }
+}
+
+fn collective_key_hash(planned: &PlannedIncident) -> Vec<u8> {
+    key_hash(planned.kind, &columns::write_key(&IncidentKey::default()))
 }
 
 /// Returns the incident with this key that counts the report: the open one, or one that was done and that the
@@ -160,6 +191,7 @@ fn current(
     tx: &Tx<'_>,
     planned: &PlannedIncident,
     hash: &[u8],
+    mute: Option<Mute>,
 ) -> rusqlite::Result<Option<Current>> {
     if let Some(open) = open_incident(tx, &planned.rule, hash)? {
         return Ok(Some(open));
@@ -177,7 +209,7 @@ fn current(
         AfterEnd::OpensAnother => Ok(None),
         AfterEnd::Joins => Ok(Some(last)),
         AfterEnd::Reopens => {
-            let reopened = timers::reopen(tx, last.id)?;
+            let reopened = timers::reopen(tx, last.id, mute)?;
             Ok(reopened.map(|incident| Current {
                 id: incident.id,
                 next_at: decide::incident::next_at(&incident.progress),

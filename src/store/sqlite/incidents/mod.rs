@@ -22,8 +22,8 @@ pub(super) use actions::{forget_actor, forget_actors_of};
 pub(super) use join::{Joined, forget_reporter, join};
 #[cfg(test)]
 pub(super) use read::{MERGING, REPORT_NUMBER};
-pub(super) use read::{incidents as list, merging, newest_reports, of_event};
-pub(super) use timers::advance_due;
+pub(super) use read::{incidents as list, keys_of, merging, newest_reports, of_event};
+pub(super) use timers::{advance_due, find, mute, mute_open, unmute};
 
 impl Database {
     /// See [`crate::store::Store::advance_incidents`].

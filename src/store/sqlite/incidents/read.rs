@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{actions, columns, timers};
 use crate::model::*;
-use crate::store::sqlite::rows;
 use crate::store::sqlite::values::{signed, unsigned};
+use crate::store::sqlite::{rows, silences};
 use crate::store::{
     INCIDENT, IncidentFilter, IncidentRecord, MergingIncident, decide, read_incident,
 };
@@ -165,15 +165,38 @@ pub(in crate::store::sqlite) fn newest_reports(
     Ok(found)
 }
 
+/// Returns the hashes of the keys of the incidents that count an event, each with its rule.
+pub(in crate::store::sqlite) fn keys_of(
+    conn: &Connection,
+    event: EventSeq,
+) -> rusqlite::Result<Vec<(RuleName, Vec<u8>)>> {
+    conn.prepare_cached(
+        "SELECT i.rule, i.key_hash FROM incident_events e JOIN incidents i ON i.id = e.incident_id
+         WHERE e.event_seq = ?1",
+    )?
+    .query_map([event], |row| {
+        Ok((RuleName::new(row.get::<_, String>(0)?), row.get(1)?))
+    })?
+    .collect()
+}
+
 /// Counts the reports of the last minute before the newest one, and of the minute before; and those that have their
-/// status in Feishu.
+/// status in Feishu. Adds the note of the silence that mutes the incident.
 fn with_counts(conn: &Connection, incident: Incident) -> rusqlite::Result<Incident> {
     let until = incident.progress.last_at;
     let now = since(conn, incident.id, until - TREND)?;
     let before = since(conn, incident.id, until - 2 * TREND)?;
+    let silence = match incident.progress.mute {
+        Some(mute) => silences::find(conn, mute.silence)?,
+        None => None,
+    };
     Ok(Incident {
         trend: [now, before.saturating_sub(now)],
         written: actions::written(conn, &incident)?,
+        mute_note: silence.map(|silence| MuteNote {
+            author: silence.author,
+            reason: silence.reason,
+        }),
         ..incident
     })
 }

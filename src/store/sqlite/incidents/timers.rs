@@ -8,8 +8,8 @@ use crate::store::decide::incident::{self as decide, IncidentEffect};
 use crate::store::sqlite::accept::accept;
 use crate::store::sqlite::engine::tx::Tx;
 use crate::store::sqlite::values::{SpecColumn, signed};
-use crate::store::sqlite::{deliveries, edits};
-use crate::store::{Accepted, Arrival, INCIDENT, NewDelivery, Topic, write_incident};
+use crate::store::sqlite::{deliveries, edits, silences};
+use crate::store::{Accepted, Arrival, INCIDENT, NewDelivery, Silenceable, Topic, write_incident};
 
 /// The `via` of an incident's own event, in place of a receiving app.
 const VIA: &str = "relay";
@@ -36,10 +36,14 @@ pub(super) fn next_at(conn: &Connection, now: Timestamp) -> rusqlite::Result<Opt
         conn.prepare_cached(&sql)?.query_row([], |row| row.get(0))
     };
     let [_, ahead_max] = bounds(now);
-    Ok(match end("max")? {
+    let next = match end("max")? {
         Some(last) if last > ahead_max => Some(now),
         Some(_) | None => end("min")?,
-    })
+    };
+    let reminder: Option<Timestamp> = conn
+        .prepare_cached(silences::NEXT_REMINDER)?
+        .query_row([now], |row| row.get(0))?;
+    Ok(next.into_iter().chain(reminder).min())
 }
 
 /// Runs due timers. Returns when the next timer is due.
@@ -54,6 +58,7 @@ pub(in crate::store::sqlite) fn advance_due(tx: &Tx<'_>) -> rusqlite::Result<Opt
             advance(tx, id, &mut room)?;
         }
     }
+    remind(tx)?;
     next_at(tx, tx.now)
 }
 
@@ -62,16 +67,97 @@ pub(super) fn advance(tx: &Tx<'_>, id: IncidentId, room: &mut usize) -> rusqlite
     let Some(mut incident) = find(tx, id)? else {
         return Ok(());
     };
-    let effects = decide::advance(&mut incident.progress, tx.now);
+    let has_ended = |mute: &Mute| mute.until <= tx.now;
+    let mut effects = Vec::new();
+    if incident.progress.mute.as_ref().is_some_and(has_ended)
+        && let Some(other) = silence_of(tx, id)?
+    {
+        effects.extend(decide::mute(&mut incident.progress, other, tx.now));
+    }
+    effects.extend(decide::advance(&mut incident.progress, tx.now));
     apply(tx, &mut incident, &effects, room)
 }
 
+/// Returns the silence that mutes each report of an incident.
+fn silence_of(tx: &Tx<'_>, id: IncidentId) -> rusqlite::Result<Option<Mute>> {
+    let (rule, key): (String, Vec<u8>) = tx
+        .prepare_cached("SELECT rule, key_hash FROM incidents WHERE id = ?1")?
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let silencer = silences::silencer(tx, &[], tx.now)?;
+    Ok(silencer.of_rule(&RuleName::new(rule), &[&key]))
+}
+
+/// Mutes an incident by the silence that mutes each of its reports, if there is one.
+pub(in crate::store::sqlite) fn mute(tx: &Tx<'_>, id: IncidentId) -> rusqlite::Result<()> {
+    let (Some(mut incident), Some(by)) = (find(tx, id)?, silence_of(tx, id)?) else {
+        return Ok(());
+    };
+    let effects = decide::mute(&mut incident.progress, by, tx.now);
+    apply(tx, &mut incident, &effects, &mut 0)
+}
+
+/// Mutes each open incident that a silence mutes.
+pub(in crate::store::sqlite) fn mute_open(tx: &Tx<'_>) -> rusqlite::Result<()> {
+    let open: Vec<IncidentId> = tx
+        .prepare_cached("SELECT id FROM incidents WHERE state = 'open'")?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for id in open {
+        mute(tx, id)?;
+    }
+    tx.notify(Topic::Incidents);
+    Ok(())
+}
+
+/// Ends the mutes of a silence that an operator ended. A timer then says what was muted.
+pub(in crate::store::sqlite) fn unmute(tx: &Tx<'_>, silence: SilenceId) -> rusqlite::Result<()> {
+    let muted: Vec<IncidentId> = tx
+        .prepare_cached("SELECT id FROM incidents WHERE state = 'open' AND silence_id = ?1")?
+        .query_map([silence], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for id in muted {
+        if let Some(mut incident) = find(tx, id)? {
+            incident.progress.mute = Some(Mute {
+                silence,
+                until: tx.now,
+            });
+            save(tx, id, &incident.progress)?;
+        }
+    }
+    tx.notify(Topic::Incidents);
+    Ok(())
+}
+
+/// Sends the due reminders of silences that a button added, to the chat where it was used.
+fn remind(tx: &Tx<'_>) -> rusqlite::Result<()> {
+    for silence in silences::reminding(tx, SilenceSource::Button, tx.now)? {
+        silences::reminded(tx, silence.id)?;
+        let (Some(id), Some(destination)) = (silence.target.incident, silence.destination) else {
+            continue;
+        };
+        let Some(mut incident) = find(tx, id)? else {
+            continue;
+        };
+        let own = destinations(tx, id)?;
+        let spec = own.into_iter().find(|(one, _)| *one == destination);
+        if let Some((_, spec)) = spec {
+            let news = IncidentNews::MuteEnding;
+            send(tx, &mut incident, destination, spec, news, Vec::new())?;
+        }
+    }
+    Ok(())
+}
+
 /// Reopens an incident that was done. Returns it as it is then.
-pub(super) fn reopen(tx: &Tx<'_>, id: IncidentId) -> rusqlite::Result<Option<Incident>> {
+pub(super) fn reopen(
+    tx: &Tx<'_>,
+    id: IncidentId,
+    mute: Option<Mute>,
+) -> rusqlite::Result<Option<Incident>> {
     let Some(mut incident) = find(tx, id)? else {
         return Ok(None);
     };
-    let effects = decide::reopen(&mut incident.progress, tx.now);
+    let effects = decide::reopen(&mut incident.progress, mute, tx.now);
     apply(tx, &mut incident, &effects, &mut 0)?;
     tx.notify(Topic::Incidents);
     Ok(Some(incident))
@@ -91,7 +177,10 @@ pub(super) fn close(tx: &Tx<'_>, id: IncidentId) -> rusqlite::Result<Option<Inci
     Ok(Some(before))
 }
 
-pub(super) fn find(conn: &Connection, id: IncidentId) -> rusqlite::Result<Option<Incident>> {
+pub(in crate::store::sqlite) fn find(
+    conn: &Connection,
+    id: IncidentId,
+) -> rusqlite::Result<Option<Incident>> {
     conn.prepare_cached("SELECT * FROM incidents WHERE id = ?1")?
         .query_row([id], columns::incident)
         .optional()
@@ -108,7 +197,9 @@ pub(super) fn save(
                 shown_at = :shown_at, edit_due = :edit_due, digested = :digested,
                 digested_at = :digested_at, notified = :notified, notified_at = :notified_at,
                 steps_done = :steps_done, claimed = :claimed, applied_to = :applied_to,
-                applies_to = :applies_to, ended_at = :ended_at, next_at = :next_at
+                applies_to = :applies_to, ended_at = :ended_at, silence_id = :silence,
+                muted_until = :muted_until, silenced = :silenced, silenced_before = :silenced_before,
+                next_at = :next_at
          WHERE id = :id",
     )?
     .execute(named_params! {
@@ -128,6 +219,10 @@ pub(super) fn save(
         ":applied_to": progress.applied_to,
         ":applies_to": progress.applies_to,
         ":ended_at": progress.ended_at,
+        ":silence": progress.mute.map(|mute| mute.silence),
+        ":muted_until": progress.mute.map(|mute| mute.until),
+        ":silenced": signed(progress.silenced),
+        ":silenced_before": signed(progress.silenced_before),
         ":next_at": decide::next_at(progress),
     })?;
     Ok(())
@@ -153,7 +248,9 @@ pub(super) fn apply(
                         | IncidentNews::Quiet
                         | IncidentNews::Continued
                         | IncidentNews::Done
-                        | IncidentNews::Closed => Vec::new(),
+                        | IncidentNews::Closed
+                        | IncidentNews::Unmuted
+                        | IncidentNews::MuteEnding => Vec::new(),
                     };
                     send(tx, incident, destination, spec, *news, mentions)?;
                 }
@@ -230,6 +327,7 @@ fn own_event(tx: &Tx<'_>, incident: &mut Incident) -> rusqlite::Result<EventSeq>
         users: Vec::new(),
         tenant: None,
         incidents: Vec::new(),
+        silenceable: Silenceable::default(),
         received_at: tx.now,
         state: EventState::Noted,
         body: Some(Private::new(write_incident(incident.id))),

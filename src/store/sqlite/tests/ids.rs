@@ -15,7 +15,7 @@ use super::super::engine::new_ids::{self, NewIds};
 use super::super::engine::tx::{IdGenerators, Tx};
 use super::super::retention::sweep;
 use crate::model::{AppName, EventId, EventSeq, EventState, Timestamp};
-use crate::store::{Accepted, Arrival};
+use crate::store::{Accepted, Arrival, Silenceable};
 
 /// A small number, so that most rounds end within a test.
 const WAITING: usize = 6;
@@ -74,6 +74,7 @@ fn arrival(id: &str, via: &str, at: i64) -> Arrival {
         users: Vec::new(),
         tenant: None,
         incidents: Vec::new(),
+        silenceable: Silenceable::default(),
         change: None,
         received_at: Timestamp::from_millis(at),
         state: EventState::Noted,

@@ -6,9 +6,11 @@ use super::super::engine::migrations::{self, STEPS};
 use super::super::engine::{connection, event_id_index};
 use super::super::{
     complete_attempt, edits, failover, feedback_status, image_leases, incidents, late_images,
-    late_summaries, lease, orphans, queries, retention, stats, status_outbox,
+    late_summaries, lease, orphans, queries, retention, silences, stats, status_outbox,
 };
-use crate::model::{DeliveryId, DeliveryState, EventSeq, EventState, Timestamp, Trigger};
+use crate::model::{
+    DeliveryId, DeliveryState, EventSeq, EventState, SilenceId, Timestamp, Trigger,
+};
 use crate::store::decide::failover::can_move;
 use crate::store::{DeliveryFilter, EventFilter};
 
@@ -42,6 +44,26 @@ fn lease_uses_one_index_range_per_rank() {
             ),
             "{plan:?}"
         );
+    }
+}
+
+#[test]
+fn acceptance_and_lists_find_silences_by_index() {
+    let conn = database();
+    let muted = DeliveryFilter {
+        states: vec![DeliveryState::Suppressed],
+        silence: Some(SilenceId(1)),
+        limit: 5,
+        ..DeliveryFilter::default()
+    };
+    let muted = queries::deliveries_queries(&muted).remove(0).sql;
+    for (sql, index) in [
+        (silences::ACTIVE, "silences_active (ends_at>?)"),
+        (silences::NEXT_REMINDER, "silences_reminding"),
+        (muted.as_str(), "deliveries_suppressed (silence_id=?)"),
+    ] {
+        let plan = plan(&conn, sql);
+        assert!(plan.iter().any(|line| line.contains(index)), "{plan:?}");
     }
 }
 
