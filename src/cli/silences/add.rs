@@ -1,6 +1,5 @@
 //! Implements `silences add`.
 
-use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use super::super::conditions::ConditionOptions;
@@ -141,14 +140,9 @@ fn author(context: &Context, args: &Args) -> Result<String, Failure> {
     let environment = context.environment();
     let names = ["USER", "LOGNAME"].into_iter();
     let mut names = names.filter_map(|name| environment.get(name));
-    if let Some(name) = names.find(|name| !name.is_empty()) {
-        return Ok(name.clone());
-    }
-    let process = std::fs::metadata("/proc/self").map_err(|_unknown| {
-        let reason = "the system does not name its user: say who mutes this with --author NAME";
-        Failure::Usage(reason.into())
-    })?;
-    Ok(format!("user {}", process.uid()))
+    let number = || format!("user {}", rustix::process::getuid().as_raw());
+    let known = names.find(|name| !name.is_empty());
+    Ok(known.cloned().unwrap_or_else(number))
 }
 
 fn to_text(added: &AddedSilenceView) -> String {
