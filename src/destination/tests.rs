@@ -437,6 +437,7 @@ async fn kinds_say_what_they_are() {
         settings.links = true;
         let with_links = build(&settings, None).unwrap();
         assert_eq!(plain.kind(), word);
+        assert_eq!(plain.keeps_handles(), settings.kind.keeps_handles());
         assert_eq!(
             (plain.forms().len(), plain.paces().len()),
             (forms, paces),

@@ -156,16 +156,26 @@ impl Reader<'_> {
         known: impl Iterator<Item = &'n str> + Clone,
         out: &mut Diagnostics,
     ) -> Counts {
-        let named = written.map(Spanned::into_inner).unwrap_or_default();
-        let mut counts = Counts::with_capacity(named.len());
-        for (name, count) in named {
-            let key = join(key, name.get_ref());
-            let what = (key.as_str(), "destination", codes::UNKNOWN_DESTINATION);
-            self.name(&name, what, known.clone(), out);
-            let count = self.one(&key, count).map(u64::from);
-            counts.push((DestinationName::new(name.into_inner()), count));
-        }
-        counts
+        let Some(written) = written else {
+            return Counts::new();
+        };
+        let at = self.at.key(key, written.span());
+        let reader = Reader {
+            at: &at,
+            file: self.file,
+        };
+        let counts = written.into_inner().into_iter();
+        let counts = counts.map(|(name, count)| {
+            let what = (
+                name.get_ref().as_str(),
+                "destination",
+                codes::UNKNOWN_DESTINATION,
+            );
+            reader.name(&name, what, known.clone(), out);
+            let count = reader.one(name.get_ref(), count).map(u64::from);
+            (DestinationName::new(name.into_inner()), count)
+        });
+        counts.collect()
     }
 
     /// Reads a list that is compared as a whole.

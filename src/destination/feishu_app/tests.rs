@@ -506,8 +506,10 @@ async fn urgent_notification_needs_setting_mentions_and_success() {
 
 #[tokio::test]
 async fn properties_are_as_documented() {
-    let (_fake, destination) = at(Vec::new(), &kind(chat(), None));
+    let settings = kind(chat(), None);
+    let (_fake, destination) = at(Vec::new(), &settings);
     assert_eq!(destination.kind(), "feishu-app");
+    assert!(settings.kind.keeps_handles());
     assert!(destination.recognises_repeats() && destination.keeps_handles());
     assert_eq!(destination.forms().len(), 4);
     assert_eq!(

@@ -426,6 +426,7 @@ async fn properties_are_as_documented() {
     assert_eq!((paces.len(), paces[0].pace), (1, PER_CHANNEL));
     assert_ne!(paces, other.paces(), "each channel has its own");
     assert!(destination.keeps_handles() && !destination.recognises_repeats());
+    assert!(kind("https://slack.com").keeps_handles());
     let ShowsImages::ByKey(KeyOwner::Bot(owner)) = destination.shows_images() else {
         panic!("not by key");
     };
