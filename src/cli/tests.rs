@@ -46,6 +46,8 @@ pub(super) fn a_delivery() -> Delivery {
         due_since: None,
         reason: Some("too often".into()),
         incident: None,
+        held_for: None,
+        summary: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{FeedbackStatus, Severity};
+use crate::model::{FeedbackStatus, HeldFor, Severity};
 use crate::view::{AttemptView, FindingKey, ImageView, RuleView, SpecView};
 
 /// Returns `-` for an absent text.
@@ -35,6 +35,15 @@ pub(super) fn span(span: Duration) -> String {
 pub(super) fn status(status: FeedbackStatus) -> String {
     let number = || status.0.to_string();
     status.key().map_or_else(number, str::to_owned)
+}
+
+/// Describes why a delivery is held, or was summarised.
+pub(super) const fn held_for(held_for: HeldFor) -> &'static str {
+    match held_for {
+        HeldFor::Late => "because it was late",
+        HeldFor::Hold => "because of `hold`",
+        HeldFor::Stale => "because it waited longer than `stale_after`",
+    }
 }
 
 /// Describes the result of a rule in a few words.

@@ -10,7 +10,6 @@ const NOT_BUILT: &[(&str, &str)] = &[
     ("", "digests"),
     ("", "silences"),
     ("", "console"),
-    ("destinations.", "stale_after"),
     ("tests[", "events"),
     ("tests[", "messages"),
     ("tests[", "incidents"),

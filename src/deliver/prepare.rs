@@ -339,6 +339,8 @@ mod tests {
             due_since: None,
             reason: None,
             incident: None,
+            held_for: None,
+            summary: None,
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::event::keyed;
 use super::{
-    DestinationName, EventSeq, FeedbackKind, FeedbackState, Private, RuleName, Severity,
+    DestinationName, EventSeq, FeedbackKind, FeedbackState, Hours, Private, RuleName, Severity,
     Summarised, Timestamp,
 };
 
@@ -88,6 +88,8 @@ pub struct GroupTerms {
     pub resolve_after: Duration,
     /// Further notifications, in the order of the rule.
     pub steps: Vec<EscalationStep>,
+    /// When the incident's messages are held; `None`: never.
+    pub hold: Option<Hours>,
 }
 
 /// One entry of `escalate`.

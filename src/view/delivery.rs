@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::{text, text_or_null};
 use crate::model::{
-    Attempt, Delivery, DeliveryId, DeliveryState, DestinationName, EventId, Form, IncidentId,
-    MessageSpec, OutcomeKind, RuleName, Severity, Timestamp, Trigger,
+    Attempt, Delivery, DeliveryId, DeliveryState, DestinationName, EventId, Form, HeldFor,
+    IncidentId, MessageSpec, OutcomeKind, RuleName, Severity, Timestamp, Trigger,
 };
 
 /// What a rule asks of a message.
@@ -65,6 +65,12 @@ pub struct DeliveryView {
     /// The incident into which it is merged; null if it is not.
     #[serde(serialize_with = "text_or_null")]
     pub merged_into: Option<IncidentId>,
+    /// Why it is held or was summarised: `late`, `hold` or `stale`; null if neither.
+    #[serde(serialize_with = "text_or_null")]
+    pub held_for: Option<HeldFor>,
+    /// The summary that counts it; null if none does.
+    #[serde(serialize_with = "text_or_null")]
+    pub summary: Option<EventId>,
 }
 
 impl From<Delivery> for DeliveryView {
@@ -83,6 +89,10 @@ impl From<Delivery> for DeliveryView {
             reason: delivery.reason,
             merged_into: delivery
                 .incident
+                .filter(|_| delivery.state == DeliveryState::Merged),
+            held_for: delivery.held_for,
+            summary: delivery
+                .summary
                 .filter(|_| delivery.state == DeliveryState::Merged),
         }
     }

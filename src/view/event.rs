@@ -4,12 +4,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    CountedView, DeliveryRecordView, ImageView, MessageView, RuleView, TriageView, text,
-    text_or_null,
+    CountedView, DeliveryRecordView, ImageView, MessageView, RuleView, TriageView, text, texts,
 };
-use crate::model::{
-    AppName, DestinationName, EventId, EventState, FeedbackStatus, StatusChange, Timestamp,
-};
+use crate::model::{AppName, EventId, EventState, FeedbackStatus, StatusChange, Timestamp};
 
 /// Everything that is known about an event.
 #[derive(Clone, Debug, Serialize)]
@@ -31,8 +28,9 @@ pub struct EventView {
     pub deliveries: Vec<DeliveryRecordView>,
     /// The incidents that count the event.
     pub incidents: Vec<CountedView>,
-    /// For a late report: the destinations that get it in a late summary.
-    pub summaries: Vec<LateSummaryView>,
+    /// For a summary: the newest reports in it, newest first.
+    #[serde(serialize_with = "texts")]
+    pub summarises: Vec<EventId>,
     pub messages: Vec<MessageView>,
     pub feedback: TriageView,
     /// The stored body with secrets masked, which contains what the reporter typed. Null if it is not stored (any
@@ -78,16 +76,6 @@ impl From<&StatusChange> for StatusChangeView {
             status_key: change.status.and_then(FeedbackStatus::key),
         }
     }
-}
-
-/// A destination that gets a late report in a late summary.
-#[derive(Clone, Debug, Serialize)]
-pub struct LateSummaryView {
-    #[serde(serialize_with = "text")]
-    pub destination: DestinationName,
-    /// The id of the summary; null until it exists.
-    #[serde(serialize_with = "text_or_null")]
-    pub summary: Option<EventId>,
 }
 
 fn code<S: serde::Serializer>(status: &Option<FeedbackStatus>, to: S) -> Result<S::Ok, S::Error> {

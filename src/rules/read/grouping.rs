@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::{RawKeys, Reader};
 use crate::model::{
-    ESCALATION_STEPS_MAX, EscalateAt, EscalationStep, EventKind, GroupKey, GroupTerms,
+    ESCALATION_STEPS_MAX, EscalateAt, EscalationStep, EventKind, GroupKey, GroupTerms, Hours,
 };
 use crate::rules::Known;
 use crate::rules::group::Grouping;
@@ -72,6 +72,7 @@ impl Reader<'_> {
         &mut self,
         raw: &RawKeys,
         wanted: &[Matcher],
+        hold: Option<Hours>,
         known: &Known,
     ) -> Grouping {
         self.check_effect(raw, wanted);
@@ -92,6 +93,7 @@ impl Reader<'_> {
             repeat_after: Some(repeat_after.unwrap_or(REPEAT_DEFAULT)),
             resolve_after: resolve_after.unwrap_or(RESOLVE_DEFAULT),
             steps: self.steps(&raw.escalate, known),
+            hold,
         };
         Grouping { by, terms }
     }

@@ -30,7 +30,8 @@ macro_rules! delivery_columns {
     () => {
         "d.id, d.event_seq, e.id AS event_id, d.destination, d.spec, d.rank, d.trigger, d.state,
          d.form, d.attempts, d.created_at, d.due_at, d.first_due_at, d.reason, d.failures, d.unanswered,
-         d.failed_at, d.due_since, d.incident_id"
+         d.failed_at, d.due_since, d.incident_id, d.held_for,
+         (SELECT id FROM events WHERE seq = d.summary_seq)"
     };
 }
 
@@ -73,11 +74,13 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         failed_at: row.get(16)?,
         due_since: row.get(17)?,
         incident: row.get(18)?,
+        held_for: row.get(19)?,
+        summary: row.get(20)?,
     })
 }
 
 /// How many columns [`delivery`] reads.
-pub(super) const DELIVERY_COLUMNS: usize = 19;
+pub(super) const DELIVERY_COLUMNS: usize = 21;
 
 /// Reads an event from the column `at` on.
 pub(super) fn event(row: &Row<'_>, at: usize) -> rusqlite::Result<StoredEvent> {
