@@ -305,21 +305,65 @@ fn end(windows: &[&str], time: &str) -> Option<String> {
 #[test]
 fn hold_ends_with_its_window_or_the_windows_that_follow() {
     for (windows, time, ends) in [
-        (&["22:00-08:00"][..], "2026-03-06T22:00:00+08:00", "2026-03-07T08:00:00+08:00"),
-        (&["22:00-08:00"], "2026-03-07T07:59:59+08:00", "2026-03-07T08:00:00+08:00"),
-        (&["fri 22:00-08:00"], "2026-03-07T01:00:00+08:00", "2026-03-07T08:00:00+08:00"),
-        (&["09:00-24:00"], "2026-03-06T12:00:00+08:00", "2026-03-07T00:00:00+08:00"),
+        (
+            &["22:00-08:00"][..],
+            "2026-03-06T22:00:00+08:00",
+            "2026-03-07T08:00:00+08:00",
+        ),
+        (
+            &["22:00-08:00"],
+            "2026-03-07T07:59:59+08:00",
+            "2026-03-07T08:00:00+08:00",
+        ),
+        (
+            &["fri 22:00-08:00"],
+            "2026-03-07T01:00:00+08:00",
+            "2026-03-07T08:00:00+08:00",
+        ),
+        (
+            &["09:00-24:00"],
+            "2026-03-06T12:00:00+08:00",
+            "2026-03-07T00:00:00+08:00",
+        ),
         // The weekend continues the Friday night, until Monday morning.
-        (&["22:00-08:00", "sat,sun"], "2026-03-06T23:00:00+08:00", "2026-03-09T08:00:00+08:00"),
+        (
+            &["22:00-08:00", "sat,sun"],
+            "2026-03-06T23:00:00+08:00",
+            "2026-03-09T08:00:00+08:00",
+        ),
         // Summer time begins: 02:30 does not exist, so the window ends an hour later by the clock.
-        (&["22:00-02:30 Europe/Berlin"], "2026-03-29T01:00:00+01:00", "2026-03-29T03:30:00+02:00"),
-        (&["22:00-08:00 Europe/Berlin"], "2026-03-28T23:00:00+01:00", "2026-03-29T08:00:00+02:00"),
+        (
+            &["22:00-02:30 Europe/Berlin"],
+            "2026-03-29T01:00:00+01:00",
+            "2026-03-29T03:30:00+02:00",
+        ),
+        (
+            &["22:00-08:00 Europe/Berlin"],
+            "2026-03-28T23:00:00+01:00",
+            "2026-03-29T08:00:00+02:00",
+        ),
         // Summer time ends: the first 02:30 ends the window, and the second one that of the second hour.
-        (&["22:00-02:30 Europe/Berlin"], "2026-10-25T01:00:00+02:00", "2026-10-25T02:30:00+02:00"),
-        (&["22:00-02:30 Europe/Berlin"], "2026-10-25T02:10:00+01:00", "2026-10-25T02:30:00+01:00"),
-        (&["22:00-08:00 Europe/Berlin"], "2026-10-24T23:00:00+02:00", "2026-10-25T08:00:00+01:00"),
+        (
+            &["22:00-02:30 Europe/Berlin"],
+            "2026-10-25T01:00:00+02:00",
+            "2026-10-25T02:30:00+02:00",
+        ),
+        (
+            &["22:00-02:30 Europe/Berlin"],
+            "2026-10-25T02:10:00+01:00",
+            "2026-10-25T02:30:00+01:00",
+        ),
+        (
+            &["22:00-08:00 Europe/Berlin"],
+            "2026-10-24T23:00:00+02:00",
+            "2026-10-25T08:00:00+01:00",
+        ),
     ] {
-        assert_eq!(end(windows, time), Some(at(ends).to_string()), "{windows:?} {time}");
+        assert_eq!(
+            end(windows, time),
+            Some(at(ends).to_string()),
+            "{windows:?} {time}"
+        );
     }
     assert_eq!(end(&["22:00-08:00"], "2026-03-06T08:00:00+08:00"), None);
     assert_eq!(end(&["mon-sun"], "2026-03-06T08:00:00+08:00"), None);
@@ -327,12 +371,12 @@ fn hold_ends_with_its_window_or_the_windows_that_follow() {
 
 #[test]
 fn hold_keeps_messages_to_chats_only_and_ends_with_the_first_rule() {
-    let rules = "[[rules]]\nname = \"night\"\nsend_to = [\"product\", \"warehouse\"]\ncontinue = true\nhold = \"22:00-08:00\"\n\
+    let rules = "[[rules]]\nname = \"night\"\nsend_to = [\"product\", \"archive\"]\ncontinue = true\nhold = \"22:00-08:00\"\n\
                  [[rules]]\nname = \"evening\"\nsend_to = \"product\"\ncontinue = true\nhold = \"20:00-06:00\"\n\
                  [[rules]]\nname = \"now\"\nmatch = { type = \"fault\" }\nsend_to = \"product\"\n";
-    let built = build(rules);
+    let set = self::rules(rules);
     let held = |event: &Event, time| {
-        let plan = built.set.plan(event, at(time));
+        let plan = set.plan(event, at(time));
         let held = plan.deliveries.iter().map(|one| {
             let until = one.held.as_ref().map(|held| held.until.to_string());
             (one.destination.to_string(), until)
@@ -341,11 +385,19 @@ fn hold_keeps_messages_to_chats_only_and_ends_with_the_first_rule() {
     };
     let wanted = |until: Option<&str>| {
         let until = until.map(|until| at(until).to_string());
-        vec![("product".to_owned(), until), ("warehouse".to_owned(), None)]
+        vec![("product".to_owned(), until), ("archive".to_owned(), None)]
     };
-    let (suggestion, fault) = (suggestion(), fault());
+    let fault = event(feedback());
+    let suggestion = event(Feedback {
+        kind: Some(FeedbackKind::SUGGESTION),
+        faults: Vec::new(),
+        ..feedback()
+    });
     let night = "2026-03-06T23:00:00+08:00";
-    assert_eq!(held(&suggestion, night), wanted(Some("2026-03-07T06:00:00+08:00")));
+    assert_eq!(
+        held(&suggestion, night),
+        wanted(Some("2026-03-07T06:00:00+08:00"))
+    );
     assert_eq!(held(&fault, night), wanted(None), "one rule sends it now");
     assert_eq!(held(&suggestion, "2026-03-06T21:00:00+08:00"), wanted(None));
 }

@@ -187,7 +187,10 @@ async fn held_messages_become_one_at_the_end_even_after_a_crash() {
         accept_held(&bench, id).await;
     }
     let until = bench.now() + Duration::from_secs(3600);
-    assert_eq!(bench.store().next_due_at(&"oncall".into()).await, Ok(Some(until)));
+    assert_eq!(
+        bench.store().next_due_at(&"oncall".into()).await,
+        Ok(Some(until))
+    );
     let queues = bench.store().stats().await.unwrap().queues;
     assert_eq!((queues[0].held, queues[0].oldest_at), (3, None));
     bench.clock.advance(Duration::from_secs(3599));
@@ -215,7 +218,10 @@ async fn single_held_message_is_sent_by_itself_with_a_fresh_start() {
     let lease = bench.lease_one("oncall").await;
     assert_eq!(lease.item.event.id.as_str(), "e1");
     let delivery = &lease.item.delivery;
-    assert_eq!((delivery.first_due_at, delivery.summary.as_ref()), (bench.now(), None));
+    assert_eq!(
+        (delivery.first_due_at, delivery.summary.as_ref()),
+        (bench.now(), None)
+    );
     assert_eq!(delivery.due_since, Some(bench.store().uptime()));
 }
 
@@ -223,7 +229,9 @@ async fn single_held_message_is_sent_by_itself_with_a_fresh_start() {
 async fn clock_that_jumps_back_holds_nothing_for_more_than_its_windows() {
     let bench = Bench::new();
     accept_held(&bench, "e1").await;
-    bench.clock.set(bench.now() - Duration::from_secs(30 * 86_400));
+    bench
+        .clock
+        .set(bench.now() - Duration::from_secs(30 * 86_400));
     assert_eq!(bench.lease("oncall", 9).await.len(), 1);
 }
 
@@ -235,8 +243,14 @@ async fn operator_sends_discards_and_erases_held_messages() {
     let erased = accept_held(&bench, "e3").await;
     accept_held(&bench, "e4").await;
     let id = |id: &'static str| async { deliveries_of(&bench, id).await[0].id };
-    assert_eq!(bench.store().retry(id("e1").await).await, Ok(AdminResult::Done));
-    assert_eq!(bench.store().discard(id("e2").await).await, Ok(AdminResult::Done));
+    assert_eq!(
+        bench.store().retry(id("e1").await).await,
+        Ok(AdminResult::Done)
+    );
+    assert_eq!(
+        bench.store().discard(id("e2").await).await,
+        Ok(AdminResult::Done)
+    );
     bench.store().erase(erased).await.unwrap();
     let sent = bench.lease_one("oncall").await;
     assert_eq!(sent.item.event.id.as_str(), "e1");
@@ -252,10 +266,16 @@ async fn operator_sends_discards_and_erases_held_messages() {
 async fn held_messages_follow_a_renamed_destination_and_die_with_a_removed_one() {
     let bench = Bench::new();
     accept_held(&bench, "e1").await;
-    let renamed = bench.store().rename_destination(&["oncall".into()], &"new".into());
-    assert_eq!(renamed.await.unwrap().moved, 1);
-    assert_eq!(deliveries_of(&bench, "e1").await[0].state, DeliveryState::Held);
-    let ended = bench.end_orphans(&["other".into()], "its destination is gone").await;
+    let (old, new) = (["oncall".into()], "new".into());
+    let renamed = bench.store().rename_destination(&old, &new).await;
+    assert_eq!(renamed.unwrap().moved, 1);
+    assert_eq!(
+        deliveries_of(&bench, "e1").await[0].state,
+        DeliveryState::Held
+    );
+    let ended = bench
+        .end_orphans(&["other".into()], "its destination is gone")
+        .await;
     assert_eq!(ended.len(), 1);
     assert_eq!(states(&bench, "e1").await, [DeliveryState::Dead]);
 }
@@ -263,8 +283,9 @@ async fn held_messages_follow_a_renamed_destination_and_die_with_a_removed_one()
 const SIX_HOURS: Duration = Duration::from_secs(6 * 3600);
 
 async fn summarise_stale(bench: &Bench) -> Vec<EventId> {
-    let summaries = bench.store().summarise_stale(&"oncall".into(), SIX_HOURS);
-    summaries.await.unwrap()
+    let oncall = DestinationName::from("oncall");
+    let summaries = bench.store().summarise_stale(&oncall, SIX_HOURS).await;
+    summaries.unwrap()
 }
 
 #[tokio::test]
@@ -280,10 +301,17 @@ async fn messages_that_waited_too_long_become_one_summary() {
     assert_eq!(summaries.len(), 1);
     assert_eq!(summarise_stale(&bench).await, []);
     let leases = bench.lease("oncall", 9).await;
-    let mut sent: Vec<&str> = leases.iter().map(|one| one.item.event.id.as_str()).collect();
+    let mut sent: Vec<&str> = leases
+        .iter()
+        .map(|one| one.item.event.id.as_str())
+        .collect();
     sent.sort_unstable();
     assert_eq!(sent, ["new", summaries[0].as_str()]);
-    let attempts = bench.store().attempts(failed.item.delivery.id).await.unwrap();
+    let attempts = bench
+        .store()
+        .attempts(failed.item.delivery.id)
+        .await
+        .unwrap();
     assert_eq!(attempts.len(), 1, "what was tried can still be read");
     let merged = &deliveries_of(&bench, "e1").await[0];
     assert_eq!(merged.held_for, Some(HeldFor::Stale));

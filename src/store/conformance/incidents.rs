@@ -764,7 +764,11 @@ async fn last_word_of_an_incident_waits_for_the_end_of_the_window() {
     let bench = Bench::new();
     // The hours begin after the reports.
     let mut terms = held_at_night(1);
-    if let Some(minutes) = terms.hold.as_mut().and_then(|hours| hours.0[0].minutes.as_mut()) {
+    if let Some(minutes) = terms
+        .hold
+        .as_mut()
+        .and_then(|hours| hours.0[0].minutes.as_mut())
+    {
         minutes.start = 20 * 60 + 45;
     }
     reports(&bench, 1..4, &terms).await;
@@ -774,7 +778,9 @@ async fn last_word_of_an_incident_waits_for_the_end_of_the_window() {
     advance(&bench).await;
     let leases = deliver_all(&bench, "oncall", true).await;
     assert_eq!(news(&leases), [EDIT], "an edit notifies nobody");
-    bench.clock.set(terms.hold.unwrap().end(bench.now()).unwrap());
+    bench
+        .clock
+        .set(terms.hold.unwrap().end(bench.now()).unwrap());
     let leases = deliver_all(&bench, "oncall", true).await;
     assert_eq!(news(&leases), [sent(IncidentNews::Quiet)]);
 }
