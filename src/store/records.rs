@@ -506,6 +506,13 @@ pub struct QueueStats {
     pub oldest_at: Option<Timestamp>,
 }
 
+impl QueueStats {
+    /// Returns the number of deliveries that are still to be sent.
+    pub const fn unfinished(&self) -> u64 {
+        self.pending + self.sending + self.held
+    }
+}
+
 /// The filter of an event list. `None` means no restriction.
 #[derive(Clone, Debug, Default)]
 pub struct EventFilter {

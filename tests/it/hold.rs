@@ -61,7 +61,7 @@ fn held_reports_become_one_message_in_spite_of_kill_reload_and_rename() {
         .stdout;
     assert!(shown.contains("held until "), "{shown}");
     let status = relay.get("/status").json();
-    assert_eq!(status["queues"]["oncall"]["held"], 4, "{status}");
+    assert_eq!(status["destinations"]["oncall"]["held"], 4, "{status}");
     relay.kill();
 
     // The rule holds nothing now, and its chat has another name. What is held stays so until its time.
