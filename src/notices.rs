@@ -323,6 +323,7 @@ fn arrival(
         spec: spec(),
         trigger: Trigger::Event,
         due_at: now,
+        held: None,
     });
     // A notice that is sent later in the hour is not a repeat of one that nobody got.
     let unsent = if delivery.is_none() { ":unsent" } else { "" };

@@ -19,6 +19,7 @@ pub fn run(data: &[u8]) {
         app_ids: vec![("order".to_owned(), "cli_1".to_owned())],
         apps: vec![AppName::from("shop")],
         destinations: vec![DestinationName::from("a"), DestinationName::from("b")],
+        programs: vec![DestinationName::from("b")],
         mentions: vec!["sre".to_owned()],
         templates: Templates::names(),
         lists: [(

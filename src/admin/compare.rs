@@ -101,7 +101,7 @@ impl Events<'_> {
             .collect()
     }
 
-    /// Returns where the event went when it came, also merged into an incident or in a late summary.
+    /// Returns where the event went when it came, also merged into an incident or a summary.
     async fn sent(
         &self,
         event: EventSeq,
@@ -121,9 +121,6 @@ impl Events<'_> {
             if delivery.trigger == Trigger::Event {
                 routes.insert(current(delivery.destination), Some(delivery.spec.rule));
             }
-        }
-        for (destination, _summary) in self.store.summaries_of(event).await? {
-            routes.entry(current(destination)).or_default();
         }
         Ok(routes)
     }

@@ -130,7 +130,7 @@ fn result(id: DeliveryId, action: ManualAction, done: AdminResult) -> ManualResu
             format!("{id} is {state}, and cannot be retried")
         }
         (AdminResult::Refused(DeliveryState::Merged), ManualAction::Discard) => format!(
-            "{id} is merged into an incident and not sent, so there is nothing to discard; `incidents close` ends an incident"
+            "{id} is counted in another message and not sent by itself, so there is nothing to discard; `incidents close` ends an incident"
         ),
         (AdminResult::Refused(DeliveryState::Suppressed), ManualAction::Discard) => format!(
             "{id} is muted by a silence and not sent, so there is nothing to discard; `silences end` ends a silence"
@@ -175,7 +175,7 @@ mod tests {
             (result(id, Retry, NotFound), "the store has no"),
             (result(id, Retry, sent), "and cannot be retried"),
             (result(id, Discard, sent), "and cannot be discarded"),
-            (result(id, Discard, merged), "is merged into an incident"),
+            (result(id, Discard, merged), "is counted in another message"),
             (
                 no_destination(id, &"gone".into()),
                 "cannot be retried: there is no destination \"gone\"",

@@ -91,6 +91,7 @@ fn view(
         pending,
         sending: queue.map_or(0, |queue| queue.sending),
         dead: queue.map_or(0, |queue| queue.dead),
+        held: queue.map_or(0, |queue| queue.held),
         oldest_at: queue.and_then(|queue| queue.oldest_at),
         paced_until: gate.blocked_until.filter(|until| *until > now),
         broken_since: gate.open_since,
@@ -123,6 +124,7 @@ mod tests {
             sending: 1,
             dead,
             oldest_at: Some(NOW),
+            held: 0,
         }
     }
 

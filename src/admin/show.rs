@@ -7,9 +7,12 @@ use crate::feishu;
 use crate::model::{Content, EventSeq, StoredEvent, Timestamp};
 use crate::store::{DeliveryFilter, SilenceFilter, StoreError};
 use crate::view::{
-    ArrivalView, DeliveryRecordView, EventView, LateSummaryView, SilenceSummary, StatusChangeView,
-    TriageView, rule_views,
+    ArrivalView, DeliveryRecordView, EventView, SilenceSummary, StatusChangeView, TriageView,
+    rule_views,
 };
+
+/// How many reports of a summary are listed.
+const SUMMARISED_MAX: usize = 100;
 
 impl Events<'_> {
     /// Returns everything about the event with this id, with its newest `deliveries_max` deliveries. The body
@@ -36,11 +39,6 @@ impl Events<'_> {
         let received_at = event.received_at;
         let trace = content.map(|event| self.config.rules.explain(&event, received_at).1);
         let images = self.store.images_of(event.seq).await?.into_iter();
-        let summaries = self.store.summaries_of(event.seq).await?.into_iter();
-        let summaries = summaries.map(|(destination, summary)| LateSummaryView {
-            destination,
-            summary,
-        });
         let messages = self.store.messages(event.seq).await?.into_iter();
         let deliveries = self.deliveries_of(event.seq, deliveries_max).await?;
         Ok(EventView {
@@ -51,7 +49,7 @@ impl Events<'_> {
             images: images.map(Into::into).collect(),
             deliveries,
             incidents: self.counted_in(event.seq).await?,
-            summaries: summaries.collect(),
+            summarises: self.store.summarised(event.seq, SUMMARISED_MAX).await?,
             messages: messages.map(Into::into).collect(),
             feedback: self.triage_of(event.seq).await?,
             body: with_body.then(|| masked_body(&event)),

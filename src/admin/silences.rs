@@ -218,7 +218,7 @@ impl Events<'_> {
         filter: Option<&Filter>,
     ) -> Result<Vec<DeliveryId>, StoreError> {
         let pending = DeliveryFilter {
-            states: vec![DeliveryState::Pending],
+            states: vec![DeliveryState::Pending, DeliveryState::Held],
             limit: SILENCE_WAITING_MAX,
             ..DeliveryFilter::default()
         };

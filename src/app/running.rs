@@ -124,7 +124,7 @@ impl Running {
             settings.any(|settings| settings.common.was.contains(old))
         };
         let in_use = |queue: &QueueStats| {
-            queue.pending + queue.sending > 0
+            queue.unfinished() > 0
                 && old.destinations.contains_key(&queue.destination)
                 && !new.destinations.contains_key(&queue.destination)
                 && !follows(&queue.destination)
@@ -133,13 +133,7 @@ impl Running {
             .queues
             .iter()
             .filter(|queue| in_use(queue))
-            .map(|queue| {
-                format!(
-                    "{} for {}",
-                    queue.pending + queue.sending,
-                    queue.destination
-                )
-            })
+            .map(|queue| format!("{} for {}", queue.unfinished(), queue.destination))
             .collect();
         if waiting.is_empty() {
             return None;

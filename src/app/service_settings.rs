@@ -12,7 +12,6 @@ use crate::feishu::{App, FeishuClient, Receive};
 use crate::intake::{backfill, websocket};
 use crate::model::{AppName, DestinationName};
 use crate::net::{ClientError, GuardedClient, HttpClient};
-use crate::render::Family;
 use crate::rules::Known;
 use crate::slack::SlackClient;
 use crate::telemetry::Names;
@@ -74,7 +73,7 @@ pub fn intake_settings(config: &Config) -> intake::Settings {
     let for_programs = config
         .destinations
         .iter()
-        .filter(|(_, settings)| settings.common.audience.family == Family::Webhook);
+        .filter(|(_, settings)| settings.is_for_programs());
     intake::Settings {
         apps: config.apps.clone(),
         rules: config.rules.clone(),

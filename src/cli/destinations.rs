@@ -111,13 +111,14 @@ fn table(destinations: &[DestinationView]) -> String {
     if destinations.is_empty() {
         return "no destinations\n".into();
     }
-    let mut table = Table::new(["NAME", "KIND", "PENDING", "SENDING", "DEAD", "GATE"]);
+    let mut table = Table::new(["NAME", "KIND", "PENDING", "SENDING", "HELD", "DEAD", "GATE"]);
     for destination in destinations {
         table.push([
             destination.name.to_string(),
             words::or_dash(destination.kind),
             destination.pending.to_string(),
             destination.sending.to_string(),
+            destination.held.to_string(),
             destination.dead.to_string(),
             gate_text(destination),
         ]);
@@ -142,6 +143,7 @@ mod tests {
             pending: 0,
             sending: 0,
             dead: 0,
+            held: 0,
             oldest_at: None,
             paced_until: None,
             broken_since: None,

@@ -48,6 +48,8 @@ pub(super) fn a_delivery() -> Delivery {
         incident: None,
         silence: None,
         rules: Vec::new(),
+        held_for: None,
+        summary: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::text;
-use crate::model::{FeedbackStatus, GroupKey, Private, Severity};
+use crate::model::{FeedbackStatus, GroupKey, HeldFor, Private, Severity};
 use crate::view::{
     AttemptView, FindingKey, ImageView, ReportView, RuleView, SilenceSummary, SpecView,
 };
@@ -64,6 +64,15 @@ pub(super) fn group(key: &[(GroupKey, Option<Private>)]) -> (String, String) {
 pub(super) fn status(status: FeedbackStatus) -> String {
     let number = || status.0.to_string();
     status.key().map_or_else(number, str::to_owned)
+}
+
+/// Describes why a delivery is held, or was summarised.
+pub(super) const fn held_for(held_for: HeldFor) -> &'static str {
+    match held_for {
+        HeldFor::Late => "because it was late",
+        HeldFor::Hold => "because of `hold`",
+        HeldFor::Stale => "because it waited longer than `stale_after`",
+    }
 }
 
 /// Describes the result of a rule in a few words.

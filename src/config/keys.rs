@@ -157,6 +157,8 @@ keys! {
         fallback: String,
         /// The time that this destination must fail before critical messages go to the fallback
         fallback_after: Duration,
+        /// Messages that have waited longer, because the destination or the relay did not work, become one summary for each rule. Not for webhooks and files
+        stale_after: Duration,
         /// Old names of this destination, whose waiting messages it takes over
         was: Many<String>,
         /// The language of this audience; default: `locale` of [templates]

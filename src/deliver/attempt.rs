@@ -362,6 +362,7 @@ impl Sender {
             spec: delivery.spec.fallen_from(&delivery.destination),
             trigger: Trigger::Fallback,
             due_at: self.clock.now(),
+            held: None,
         }
     }
 

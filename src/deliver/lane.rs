@@ -66,6 +66,8 @@ pub(super) struct Lane {
     /// The count of `destinations resume` that this lane has applied.
     resumes: u64,
     failover: Failover,
+    /// When to look for messages that have waited too long.
+    stale_at: Instant,
 }
 
 impl Lane {
@@ -97,6 +99,7 @@ impl Lane {
             news: false,
             resumes,
             failover: Failover::new(),
+            stale_at: Instant::now(),
             sender: Arc::new(sender),
             name,
         }
@@ -147,6 +150,7 @@ impl Lane {
         self.apply_reload(&settings).await;
         self.check_resume().await;
         self.on_gate_change().await;
+        self.summarise_stale().await;
         let busy = self.hand_over_waiting().await;
         let now = self.sender.now();
         let permits = self.gate.with(|gate| gate.permits(now));

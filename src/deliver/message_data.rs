@@ -306,6 +306,7 @@ mod tests {
                     repeat_after: None,
                     resolve_after: Duration::from_secs(1800),
                     steps: Vec::new(),
+                    hold: None,
                 },
                 opened_at: at,
                 last_at: at,
@@ -457,6 +458,8 @@ mod tests {
             incident: None,
             silence: None,
             rules: Vec::new(),
+            held_for: None,
+            summary: None,
         };
         assert_eq!(names.open_ids(&delivery(Trigger::Event)), ["ou_1", "ou_2"]);
         assert!(names.open_ids(&delivery(Trigger::LateImages)).is_empty());

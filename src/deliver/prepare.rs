@@ -341,6 +341,8 @@ mod tests {
             incident: None,
             silence: None,
             rules: Vec::new(),
+            held_for: None,
+            summary: None,
         }
     }
 

@@ -6,10 +6,10 @@ use super::message_data::{self, Directory, MessageData};
 use super::status_view;
 use crate::destination::Settings;
 use crate::model::{
-    DeliveryId, DeliveryIds, DestinationName, Event, Form, IMAGES_PER_EVENT_MAX, MessageSpec,
-    PlannedDelivery, PlannedIncident, RuleName, Timestamp, Trigger,
+    DeliveryId, DeliveryIds, DestinationName, Event, Form, HeldUntil, IMAGES_PER_EVENT_MAX,
+    MessageSpec, PlannedDelivery, PlannedIncident, RuleName, Timestamp, Trigger,
 };
-use crate::render::{Family, Mention, Payload, RenderError, Templates};
+use crate::render::{Mention, Payload, RenderError, Templates};
 
 /// The parts of a configuration that a preview needs.
 #[derive(Clone, Copy)]
@@ -33,6 +33,8 @@ pub struct Preview {
     pub spec: MessageSpec,
     /// The rules that name the destination.
     pub rules: Vec<RuleName>,
+    /// How long the message would be held; `None`: it would be sent at once.
+    pub held: Option<HeldUntil>,
     /// The message in its first form. If the template fails, it is the built-in plain one, as in a real
     /// delivery.
     pub payload: Payload,
@@ -70,6 +72,7 @@ pub fn preview(
             destination: planned.destination,
             spec: planned.spec,
             rules: planned.rules,
+            held: planned.held,
             payload,
             fault,
         }
@@ -84,7 +87,7 @@ pub fn merged(
 ) -> PlannedIncident {
     incident.destinations.retain(|destination| {
         let settings = settings.get(destination);
-        settings.is_some_and(|one| one.common.audience.family != Family::Webhook)
+        settings.is_some_and(|one| !one.is_for_programs())
     });
     incident
 }

@@ -244,6 +244,7 @@ mod tests {
                 repeat_after: None,
                 resolve_after: second,
                 steps: Vec::new(),
+                hold: None,
             },
             opened_at: at,
             last_at: at,

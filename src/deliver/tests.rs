@@ -317,6 +317,7 @@ fn arrival(id: &str) -> Arrival {
             },
             trigger: Trigger::Event,
             due_at: NOW,
+            held: None,
         }],
         images: Vec::new(),
         images_deadline_at: NOW,

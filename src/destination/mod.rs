@@ -35,7 +35,7 @@ use crate::model::{
     Secret, Timestamp,
 };
 use crate::net::HttpClient;
-use crate::render::{Audience, Payload};
+use crate::render::{Audience, Family, Payload};
 use crate::slack::SlackClient;
 
 pub(crate) use file::takes_lines;
@@ -167,6 +167,8 @@ pub struct Common {
     pub fallback: Option<DestinationName>,
     /// Critical messages are also rerouted after this destination has failed for this long; `None`: never.
     pub fallback_after: Option<Duration>,
+    /// Messages that have waited for this long become one summary for each rule; `None`: never.
+    pub stale_after: Option<Duration>,
     /// Its old names. Deliveries that wait under an old name move to this destination.
     pub was: Vec<DestinationName>,
     /// The audience for which messages are rendered.
@@ -434,6 +436,11 @@ impl Settings {
         let own = PaceKey::of(&["destination", self.common.name.as_str()]);
         paces.extend(SharedPace::all(&own, self.common.rate.as_slice()));
         paces
+    }
+
+    /// Returns whether it is for programs, which get every event at once.
+    pub fn is_for_programs(&self) -> bool {
+        self.common.audience.family == Family::Webhook
     }
 
     /// Returns the app of `[apps]` as which it calls the platform, if any.

@@ -39,6 +39,7 @@ pub(crate) fn settings(kind: KindSettings) -> Settings {
             retry_for: Duration::from_secs(3600),
             fallback: None,
             fallback_after: None,
+            stale_after: None,
             was: Vec::new(),
             audience,
         },

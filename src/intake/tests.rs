@@ -65,6 +65,7 @@ fn routed(orders: &[(Severity, Option<Duration>)]) -> Plan {
             news: None,
         },
         rules: vec![RuleName::from("r")],
+        held: None,
     });
     Plan {
         state: EventState::Routed,

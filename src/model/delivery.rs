@@ -23,10 +23,24 @@ keyed!(
         Discarded => "discarded",
         /// Possibly delivered: the responses were lost, and the destination cannot detect a repeat.
         Unconfirmed => "unconfirmed",
-        /// Not sent: its report is counted in the messages of an incident.
+        /// Kept back until its due time: see [`HeldFor`].
+        Held => "held",
+        /// Not sent by itself: a message of an incident or a summary counts it.
         Merged => "merged",
         /// Not sent, because of a silence. An operator can send it.
         Suppressed => "suppressed",
+    }
+);
+
+keyed!(
+    /// Why a delivery is not sent by itself at once. Together with others of its rule it becomes a summary.
+    HeldFor {
+        /// The report was found more than an hour after it was made.
+        Late => "late",
+        /// Its rule holds messages at this time.
+        Hold => "hold",
+        /// It waited longer than `stale_after`, because its destination or the relay did not work.
+        Stale => "stale",
     }
 );
 
@@ -118,6 +132,10 @@ pub struct Delivery {
     pub silence: Option<SilenceId>,
     /// The rules that name its destination. It is muted if all of them are. Empty: it is never muted.
     pub rules: Vec<RuleName>,
+    /// Why it is held, or was; `None`: it never was.
+    pub held_for: Option<HeldFor>,
+    /// The event of the summary that counts it, under the same conditions as `incident`.
+    pub summary: Option<EventId>,
 }
 
 /// The outcome of one attempt, derived from the destination's response (status and body). Every reason

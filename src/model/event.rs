@@ -1,7 +1,7 @@
 //! The content of an event. Every field may be absent and every enumeration may grow. Unknown codes are
 //! kept as numbers, and ids are opaque text.
 
-use super::{AppName, EventId, EventSeq, IncidentReports, Private, Timestamp};
+use super::{AppName, EventId, EventSeq, HeldFor, IncidentReports, Private, Timestamp};
 
 /// One verified and parsed event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,7 +137,7 @@ pub struct Notice {
     pub text: String,
 }
 
-/// The late reports of one rule, in one message.
+/// The reports of one rule that were not sent one by one, in one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// The number of reports.
@@ -146,6 +146,9 @@ pub struct Summary {
     pub first_at: Timestamp,
     /// When the last report was made.
     pub last_at: Timestamp,
+    pub held_for: HeldFor,
+    /// For [`HeldFor::Hold`]: the windows of `hold` as they are written.
+    pub hours: Option<String>,
     /// The newest reports, newest first, at most [`SUMMARY_NEWEST_MAX`].
     pub newest: Vec<Summarised>,
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use super::event::keyed;
 use super::{
-    DestinationName, EventSeq, FeedbackKind, FeedbackState, Mute, MuteNote, Private, RuleName,
-    Severity, Summarised, Timestamp,
+    DestinationName, EventSeq, FeedbackKind, FeedbackState, Hours, Mute, MuteNote, Private,
+    RuleName, Severity, Summarised, Timestamp,
 };
 
 /// An incident ends after this time at the latest. Further reports open a new one, which is linked to it.
@@ -88,6 +88,8 @@ pub struct GroupTerms {
     pub resolve_after: Duration,
     /// Further notifications, in the order of the rule.
     pub steps: Vec<EscalationStep>,
+    /// When the incident's messages are held; `None`: never.
+    pub hold: Option<Hours>,
 }
 
 /// One entry of `escalate`.

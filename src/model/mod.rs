@@ -7,6 +7,7 @@ mod current;
 mod delivery;
 mod event;
 mod feedback_status;
+mod hours;
 mod id;
 mod image;
 mod incident;
@@ -22,8 +23,8 @@ pub use backoff::{STOPPED_PROBE, backoff, lengthened};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use current::Current;
 pub use delivery::{
-    Attempt, Delivery, DeliveryState, EXCERPT_BYTES_MAX, Form, MessageHandle, Outcome, OutcomeKind,
-    Trigger, Verdict,
+    Attempt, Delivery, DeliveryState, EXCERPT_BYTES_MAX, Form, HeldFor, MessageHandle, Outcome,
+    OutcomeKind, Trigger, Verdict,
 };
 pub use event::{
     Content, Event, EventKind, EventState, FaultKind, Feedback, FeedbackKind, FeedbackStatus,
@@ -34,6 +35,7 @@ pub use feedback_status::{
     Actor, ChangeSource, EDITABLE_FOR, Effect, FeedbackAct, FeedbackChange, FeedbackState,
     SentMessage, StatusJob, StatusJobRecord, StatusJobState, TriageAction,
 };
+pub use hours::{DAY_MINUTES, HOURS_MAX, Hours, Minutes, Window};
 pub use id::{
     AppName, BadDeliveryId, BadImageId, DeliveryId, DeliveryIds, DestinationName, EventId,
     EventSeq, ImageId, RuleName, hex,
@@ -47,7 +49,8 @@ pub use incident::{
 };
 pub use lease::{Lease, LeaseToken, Recorded};
 pub use plan::{
-    Condition, Finding, MessageSpec, Plan, PlannedDelivery, Rank, RuleTrace, Severity, Trace,
+    Condition, Finding, HeldUntil, MessageSpec, Plan, PlannedDelivery, Rank, RuleTrace, Severity,
+    Trace,
 };
 pub use private::{Private, Secret};
 pub use retry_after::{RETRY_AFTER_MAX, parse_retry_after};

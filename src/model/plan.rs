@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::event::keyed;
-use super::{DestinationName, EventState, IncidentNews, PlannedIncident, RuleName};
+use super::{DestinationName, EventState, IncidentNews, PlannedIncident, RuleName, Timestamp};
 
 keyed!(
     /// The urgency of a message. Ordered: critical is the greatest.
@@ -70,6 +70,17 @@ pub struct PlannedDelivery {
     pub spec: MessageSpec,
     /// The rules that matched and name this destination, in order.
     pub rules: Vec<RuleName>,
+    /// How long `hold` of all these rules keeps the message; `None`: it is sent at once.
+    pub held: Option<HeldUntil>,
+}
+
+/// How long `hold` keeps a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldUntil {
+    /// The end of the window.
+    pub until: Timestamp,
+    /// The windows as they are written.
+    pub hours: String,
 }
 
 /// How a rule wants an event presented. It is stored with the delivery, so a reload does not change

@@ -120,6 +120,7 @@ impl Bench {
             spec: spec(),
             trigger: Trigger::Fallback,
             due_at: self.clock.now(),
+            held: None,
         });
         let completed = CompletedAttempt {
             id: leases[0].item.delivery.id,
@@ -325,6 +326,7 @@ async fn waiting_report_is_sent_before_a_notice() {
         },
         trigger: Trigger::Event,
         due_at: bench.clock.now(),
+        held: None,
     }];
     let Accepted::New(report) = bench.store.accept(report).await.unwrap() else {
         panic!("it is new");

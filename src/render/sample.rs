@@ -12,11 +12,11 @@ use super::{
 };
 use crate::model::{
     Actor, AppName, ChangeSource, Content, DeliveryId, Event, EventId, EventSeq, FaultKind,
-    Feedback, FeedbackKind, FeedbackState, FeedbackStatus, GroupKey, GroupTerms, ImageFormat,
-    ImageId, Incident, IncidentId, IncidentKey, IncidentNews, IncidentProgress, IncidentReports,
-    IncidentState, MessageSpec, Mute, MuteNote, Notice, NoticeKind, Private, RuleName, Severity,
-    SilenceId, SourceKind, StatusChange, Summarised, Summary, Timestamp, TriageAction, Trigger,
-    UserIds,
+    Feedback, FeedbackKind, FeedbackState, FeedbackStatus, GroupKey, GroupTerms, HeldFor,
+    ImageFormat, ImageId, Incident, IncidentId, IncidentKey, IncidentNews, IncidentProgress,
+    IncidentReports, IncidentState, MessageSpec, Mute, MuteNote, Notice, NoticeKind, Private,
+    RuleName, Severity, SilenceId, SourceKind, StatusChange, Summarised, Summary, Timestamp,
+    TriageAction, Trigger, UserIds,
 };
 
 /// The time of all samples: 2026-03-01 02:10 in Shanghai.
@@ -259,6 +259,8 @@ pub(super) fn summary() -> Sample {
         count: 42,
         first_at: millis_before(90_000),
         last_at: millis_before(7_200),
+        held_for: HeldFor::Hold,
+        hours: Some("22:00-08:00".to_owned()),
         newest: quoted([suggestion(), fault(&ShownBy::Count), minimal()]),
     };
     sample(
@@ -335,6 +337,7 @@ fn incident_progress() -> IncidentProgress {
             repeat_after: Some(Duration::from_secs(4 * 3600)),
             resolve_after: Duration::from_secs(30 * 60),
             steps: Vec::new(),
+            hold: None,
         },
         opened_at: millis_before(1_505),
         last_at: millis_before(5),

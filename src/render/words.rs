@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::Locale;
 use crate::model::{
-    FaultKind, FeedbackKind, FeedbackStatus, GroupKey, GroupTerms, IMAGES_PER_EVENT_MAX,
-    INCIDENT_AGE_MAX, IncidentNews, IncidentState, NoticeKind, Severity, SourceKind, TriageAction,
+    FaultKind, FeedbackKind, FeedbackStatus, GroupKey, GroupTerms, HeldFor, IMAGES_PER_EVENT_MAX,
+    INCIDENT_AGE_MAX, IncidentNews, IncidentState, NoticeKind, Severity, SourceKind, Summary,
+    TriageAction,
 };
 
 /// Key, Chinese, English.
@@ -36,13 +37,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("image", "图片", "Picture"),
     ("last_report", "最近反馈", "Last report"),
     ("late", "此反馈送达较晚", "This report arrived late"),
-    (
-        "late_found",
-        "这些反馈没有推送过来，是核对反馈列表时补收的",
-        "These were never pushed; they were found in the feedback list",
-    ),
     ("late_images", "补充图片", "More pictures"),
-    ("late_reports", "补收反馈", "Late reports:"),
     ("list", "、", ", "),
     ("muted_until", "静默至", "Muted until"),
     ("newest", "最新反馈", "Newest reports"),
@@ -230,6 +225,38 @@ pub(super) fn notice_text(kind: NoticeKind, subject: &str) -> String {
         NoticeKind::StoreDisplaced => {
             "数据库文件不在原处：在恢复之前不接收事件，飞书会重新推送。".to_owned()
         }
+    }
+}
+
+/// Returns the name of the reports in a summary.
+pub(super) const fn held_reports(locale: Locale, held_for: HeldFor) -> &'static str {
+    match held_for {
+        HeldFor::Late => pick(locale, "补收反馈", "Late reports:"),
+        HeldFor::Hold => pick(locale, "暂缓的反馈", "Held reports:"),
+        HeldFor::Stale => pick(locale, "积压的反馈", "Reports that waited too long:"),
+    }
+}
+
+/// Describes why reports were not sent one by one.
+pub(super) fn held_why(locale: Locale, summary: &Summary) -> String {
+    let hours = summary.hours.as_deref().unwrap_or_default();
+    match (summary.held_for, locale) {
+        (HeldFor::Late, _) => pick(
+            locale,
+            "这些反馈没有推送过来，是核对反馈列表时补收的",
+            "These were never pushed; they were found in the feedback list",
+        )
+        .to_owned(),
+        (HeldFor::Hold, Locale::Zh) => format!("规则在 {hours} 期间暂缓发送，现在合并为一条"),
+        (HeldFor::Hold, Locale::En) => {
+            format!("The rule holds its messages during {hours}, and sends them as one")
+        }
+        (HeldFor::Stale, _) => pick(
+            locale,
+            "此处或中继服务曾中断，这些消息等待过久，现在合并为一条",
+            "This destination or the relay did not work; these messages waited too long and are sent as one",
+        )
+        .to_owned(),
     }
 }
 

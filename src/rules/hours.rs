@@ -1,20 +1,13 @@
-//! The times of the week at which a rule counts. Pure.
-//!
-//! A time is compared with the local time of its zone. An instant has exactly one local time, so changes of summer
-//! time need no special case: an hour that comes twice counts twice, and a skipped one never comes.
+//! Parses and explains the times of the week at which a rule counts or holds its messages. Pure.
 
-use jiff::Zoned;
-use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 
-use crate::model::{Condition, Private, Timestamp};
+use crate::model::{Condition, DAY_MINUTES, Hours, Minutes, Private, Timestamp, Window};
 use crate::toml_reader::suggest::nearest;
 use crate::toml_reader::{similar_zone, zone};
 
 /// The days as they are written, from Monday.
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
-/// The last end of a window, in minutes after midnight: `24:00`.
-const DAY_MINUTES: u16 = 24 * 60;
 /// Shows how to write a value.
 const EXAMPLE: &str = "write days, times or both, like \"mon-fri 09:00-18:00\", \"sat,sun\" or \"22:00-08:00 Europe/Berlin\"";
 /// Matches a value, ignoring which words are days and zones.
@@ -27,29 +20,6 @@ pub(super) const EXAMPLES: &[&str] = &[
     "mon-fri 09:00-18:00 Europe/Berlin",
 ];
 
-/// The value of `when`: at least one window, any of which suffices.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Hours(pub(super) Vec<Window>);
-
-/// Times of the week in one zone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Window {
-    written: String,
-    /// From Monday.
-    days: [bool; 7],
-    /// `None`: the whole day.
-    minutes: Option<Minutes>,
-    zone: TimeZone,
-}
-
-/// Minutes after midnight. A window whose end is not after its start belongs to the day it starts on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Minutes {
-    start: u16,
-    /// The first minute that is outside.
-    end: u16,
-}
-
 /// A value that is no window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BadWindow {
@@ -59,92 +29,57 @@ pub(super) struct BadWindow {
     pub(super) help: String,
 }
 
-impl Hours {
-    /// Returns whether one of the windows includes this time.
-    pub(super) fn include(&self, at: Timestamp) -> bool {
-        self.0.iter().any(|window| {
-            let local = window.local(at);
-            local.is_some_and(|local| window.includes(&local))
-        })
+/// Returns the windows of `when` and the local time that was compared with them, once for each zone.
+pub(super) fn condition(hours: &Hours, at: Timestamp) -> Condition {
+    let written: Vec<&str> = hours.0.iter().map(|one| one.written.as_str()).collect();
+    let mut found: Vec<String> = Vec::new();
+    for window in &hours.0 {
+        let local = window.local(at);
+        let local = local.map_or_else(
+            || at.to_string(),
+            |local| local.strftime("%a %H:%M").to_string(),
+        );
+        let local = format!("{local} in {}", window.zone_name());
+        if !found.contains(&local) {
+            found.push(local);
+        }
     }
-
-    /// Returns the windows and the local time that was compared with them, once for each zone.
-    pub(super) fn condition(&self, at: Timestamp) -> Condition {
-        let written: Vec<&str> = self.0.iter().map(|one| one.written.as_str()).collect();
-        let mut found: Vec<String> = Vec::new();
-        for window in &self.0 {
-            let local = window.local(at);
-            let local = local.map_or_else(
-                || at.to_string(),
-                |local| local.strftime("%a %H:%M").to_string(),
-            );
-            let local = format!("{local} in {}", zone_name(&window.zone));
-            if !found.contains(&local) {
-                found.push(local);
-            }
-        }
-        Condition {
-            key: "when",
-            wanted: written.join(" or "),
-            found: Private::new(found.join(", ")),
-        }
+    Condition {
+        key: "when",
+        wanted: written.join(" or "),
+        found: Private::new(found.join(", ")),
     }
 }
 
-impl Window {
-    /// Parses days, times and a zone, each separated by white space. Without a zone, `default` applies.
-    ///
-    /// # Errors
-    ///
-    /// A part is unknown, in the wrong place or missing, or a window is empty.
-    pub(super) fn parse(text: &str, default: &TimeZone) -> Result<Self, BadWindow> {
-        let mut words = text.split_whitespace().peekable();
-        let is_time = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
-        let is_zone = |word: &&str| word.contains('/') || zone(word).is_some();
-        let days = words.next_if(|word| !is_time(word) && !is_zone(word));
-        let days = days.map(read_days).transpose()?;
-        let minutes = words.next_if(is_time).map(read_minutes).transpose()?;
-        if days.is_none() && minutes.is_none() {
-            return Err(bad(format!("\"{text}\" has neither days nor times")));
-        }
-        let zone = match words.next() {
-            Some(name) => read_zone(name)?,
-            None => default.clone(),
-        };
-        if let Some(word) = words.next() {
-            let message = format!("\"{word}\" is one word too many: the zone comes last");
-            return Err(bad(message));
-        }
-        Ok(Self {
-            written: text.trim().to_owned(),
-            days: days.unwrap_or([true; 7]),
-            minutes,
-            zone,
-        })
+/// Parses days, times and a zone, each separated by white space. Without a zone, `default` applies.
+///
+/// # Errors
+///
+/// A part is unknown, in the wrong place or missing, or a window is empty.
+pub(super) fn parse(text: &str, default: &TimeZone) -> Result<Window, BadWindow> {
+    let mut words = text.split_whitespace().peekable();
+    let is_time = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
+    let is_zone = |word: &&str| word.contains('/') || zone(word).is_some();
+    let days = words.next_if(|word| !is_time(word) && !is_zone(word));
+    let days = days.map(read_days).transpose()?;
+    let minutes = words.next_if(is_time).map(read_minutes).transpose()?;
+    if days.is_none() && minutes.is_none() {
+        return Err(bad(format!("\"{text}\" has neither days nor times")));
     }
-
-    /// Returns the local time of the window's zone; `None` outside the years −9999 to 9999.
-    fn local(&self, at: Timestamp) -> Option<Zoned> {
-        Some(at.to_jiff()?.to_zoned(self.zone.clone()))
+    let zone = match words.next() {
+        Some(name) => read_zone(name)?,
+        None => default.clone(),
+    };
+    if let Some(word) = words.next() {
+        let message = format!("\"{word}\" is one word too many: the zone comes last");
+        return Err(bad(message));
     }
-
-    fn includes(&self, local: &Zoned) -> bool {
-        let (today, yesterday) = (local.weekday(), local.weekday().previous());
-        let Some(Minutes { start, end }) = self.minutes else {
-            return self.has(today);
-        };
-        let minute =
-            u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs());
-        if start < end {
-            return self.has(today) && (start..end).contains(&minute);
-        }
-        (self.has(today) && minute >= start) || (self.has(yesterday) && minute < end)
-    }
-
-    fn has(&self, day: Weekday) -> bool {
-        let index = usize::from(day.to_monday_zero_offset().unsigned_abs());
-        self.days.get(index).copied().unwrap_or_default()
-    }
+    Ok(Window {
+        written: text.trim().to_owned(),
+        days: days.unwrap_or([true; 7]),
+        minutes,
+        zone,
+    })
 }
 
 fn bad(message: String) -> BadWindow {
@@ -226,10 +161,4 @@ fn read_zone(text: &str) -> Result<TimeZone, BadWindow> {
             help: did_you_mean(similar_zone(text).as_deref()),
         }
     })
-}
-
-/// Returns the name of the zone, or its offset.
-fn zone_name(zone: &TimeZone) -> String {
-    let offset = || zone.to_offset(jiff::Timestamp::UNIX_EPOCH).to_string();
-    zone.iana_name().map_or_else(offset, str::to_owned)
 }

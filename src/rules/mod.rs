@@ -17,7 +17,8 @@
 //! A rule may group the reports that it matches into incidents. The plan names the incident of each such rule, and
 //! the deliveries that the incident may merge.
 //!
-//! A rule with `when` matches only at these times, judged when the event is received.
+//! A rule with `when` matches only at these times, judged when the event is received. A rule with `hold` keeps its
+//! messages at these times until the end of the window. Other rules' messages to the same destination are not held.
 
 mod conditions;
 mod facts;
@@ -64,6 +65,8 @@ pub struct Known {
     pub apps: Vec<AppName>,
     /// Names of `[destinations]`.
     pub destinations: Vec<DestinationName>,
+    /// Those of them that are for programs. They get every event at once.
+    pub programs: Vec<DestinationName>,
     /// Names of `[mentions]`.
     pub mentions: Vec<String>,
     /// Names of templates that at least one family has.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::{
-    DestinationName, Event, EventKind, EventState, Feedback, FeedbackKind, Finding, MessageSpec,
-    Plan, PlannedDelivery, RuleName, RuleTrace, Severity, Timestamp, Trace,
+    DestinationName, Event, EventKind, EventState, Feedback, FeedbackKind, Finding, HeldUntil,
+    Hours, MessageSpec, Plan, PlannedDelivery, RuleName, RuleTrace, Severity, Timestamp, Trace,
 };
 
 use super::group::{self, Grouping};
-use super::hours::Hours;
+use super::hours;
 use super::matcher::{Matcher, Subject};
 
 /// A checked rule.
@@ -22,6 +22,8 @@ pub(super) struct Rule {
     pub(super) except: Vec<Matcher>,
     /// When the rule counts; `None`: always.
     pub(super) hours: Option<Hours>,
+    /// When its messages are held; `None`: never.
+    pub(super) hold: Option<Hold>,
     pub(super) send_to: Vec<DestinationName>,
     /// `continue`: whether later rules are tried too.
     pub(super) goes_on: bool,
@@ -34,6 +36,14 @@ pub(super) struct Rule {
     pub(super) wait: Option<Duration>,
     /// How its reports become incidents.
     pub(super) grouping: Grouping,
+}
+
+/// The times at which a rule holds its messages.
+#[derive(Clone, Debug)]
+pub(super) struct Hold {
+    pub(super) hours: Hours,
+    /// The destinations whose messages it never holds.
+    pub(super) never_for: Vec<DestinationName>,
 }
 
 /// Why a rule does not match an event: the condition with the report that was tested, or the time of receipt.
@@ -75,6 +85,16 @@ impl Rule {
         }
     }
 
+    /// Returns how long the rule holds a message to `destination`; `None`: it is sent at once.
+    fn held(&self, destination: &DestinationName, at: Timestamp) -> Option<HeldUntil> {
+        let hold = self.hold.as_ref()?;
+        let until = hold.hours.end(at)?;
+        (!hold.never_for.contains(destination)).then(|| HeldUntil {
+            until,
+            hours: hold.hours.written(),
+        })
+    }
+
     fn finding(&self, judged: &Result<(), Miss<'_>>) -> Finding {
         match judged {
             Ok(()) => Finding::Matched {
@@ -82,7 +102,7 @@ impl Rule {
             },
             Err(Miss::Failed(matcher, subject)) => Finding::Failed(matcher.condition(*subject)),
             Err(Miss::Excepted(matcher, subject)) => Finding::Excepted(matcher.condition(*subject)),
-            Err(Miss::NotNow(hours, at)) => Finding::NotNow(hours.condition(*at)),
+            Err(Miss::NotNow(hours, at)) => Finding::NotNow(hours::condition(hours, *at)),
         }
     }
 }
@@ -160,7 +180,7 @@ fn route(
             trace.rules.push(RuleTrace {
                 rule: rule.name.clone(),
                 finding: rule.finding(&judged),
-                when: hours.map(|hours| hours.condition(at)),
+                when: hours.map(|hours| hours::condition(hours, at)),
             });
         }
         if judged.is_err() {
@@ -175,7 +195,7 @@ fn route(
     if let Some(trace) = trace {
         trace.rules.extend(rest.map(not_reached));
     }
-    let deliveries = merge(&matched, first);
+    let deliveries = merge(&matched, first, at);
     let incidents = matched.iter();
     let incidents = incidents.filter_map(|rule| group::incident(rule, first, &deliveries));
     Plan {
@@ -198,7 +218,9 @@ struct Merged {
 ///
 /// A rule without a severity uses the event's: the highest that any matching rule sets, and at least that of its
 /// type. So a rule that sends everything to a data warehouse does not lower the severity there.
-fn merge(matched: &[&Rule], subject: Subject<'_>) -> Vec<PlannedDelivery> {
+///
+/// A message is held only if each of its rules holds it, until the first of the windows ends.
+fn merge(matched: &[&Rule], subject: Subject<'_>, at: Timestamp) -> Vec<PlannedDelivery> {
     let default = default_severity(subject);
     let set = matched.iter().filter_map(|rule| rule.severity).max();
     let of_event = set.map_or(default, |set| set.max(default));
@@ -215,6 +237,7 @@ fn merge(matched: &[&Rule], subject: Subject<'_>) -> Vec<PlannedDelivery> {
                         destination: destination.clone(),
                         spec: unsaid(rule, subject),
                         rules: Vec::new(),
+                        held: rule.held(destination, at),
                     },
                     named_by: by_itself,
                 });
@@ -230,10 +253,21 @@ fn merge(matched: &[&Rule], subject: Subject<'_>) -> Vec<PlannedDelivery> {
                 spec.rule = rule.name.clone();
             }
             add(rule, spec);
+            let held = rule.held(destination, at);
+            one.planned.held = sooner(one.planned.held.take(), held);
             one.planned.rules.push(rule.name.clone());
         }
     }
     merged.into_iter().map(|one| one.planned).collect()
+}
+
+/// Returns the hold that ends first; `None` if one of two rules does not hold the message.
+fn sooner(first: Option<HeldUntil>, second: Option<HeldUntil>) -> Option<HeldUntil> {
+    let (first, second) = (first?, second?);
+    Some(match second.until < first.until {
+        true => second,
+        false => first,
+    })
 }
 
 /// Returns the message spec of a destination before any rule is merged.

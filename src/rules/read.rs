@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use toml::Spanned;
 
-use crate::model::{DestinationName, EventKind, RuleName, Severity};
+use crate::model::{DestinationName, EventKind, Hours, RuleName, Severity, Timestamp};
 use crate::toml_reader::codes::Code;
 use crate::toml_reader::suggest::value as did_you_mean;
 use crate::toml_reader::{
@@ -20,10 +20,10 @@ use crate::toml_reader::{
 
 use super::Known;
 use super::conditions;
-use super::hours::{self, Hours, Window};
+use super::hours;
 use super::kinds;
 use super::matcher::Matcher;
-use super::plan::Rule;
+use super::plan::{Hold, Rule};
 
 /// The longest name or label, in characters.
 const TEXT_CHARS_MAX: usize = 200;
@@ -43,6 +43,8 @@ keys! {
         except: Node [conditions::schema("None may hold")],
         /// Times at which the rule counts, judged when the event is received; default: always. The zone is `timezone` of [templates] unless written
         when: Many<String> [schema::many(schema::form(hours::PATTERN, hours::EXAMPLES))],
+        /// Times at which messages are held until the window's end, and then sent as one; default: never. Webhooks and files get every event at once. The zone is `timezone` of [templates] unless written
+        hold: Many<String> [schema::many(schema::form(hours::PATTERN, hours::EXAMPLES))],
         /// Names of [destinations]; `[]`: matched events go nowhere
         send_to: Many<String>,
         /// Whether later rules are tried too
@@ -73,8 +75,6 @@ keys! {
     }
 }
 
-const NOT_BUILT: &[&str] = &["hold"];
-
 /// Reads the rule at `at`. Mistakes are reported; a rule with an error must not be used.
 pub(super) fn rule(
     out: &mut Diagnostics,
@@ -99,8 +99,10 @@ pub(super) fn rule(
     reader.required("send_to", raw.send_to.is_some());
     let (wanted, except) = reader.conditions(raw.wanted.take(), raw.except.take(), known);
     let hours = raw.when.take();
-    let hours = hours.and_then(|windows| reader.hours(&windows, known));
-    let grouping = reader.grouping(&raw, &wanted, known);
+    let hours = hours.and_then(|windows| reader.hours("when", &windows, known));
+    let hold = raw.hold.take();
+    let hold = hold.and_then(|windows| reader.hold(&windows, known));
+    let grouping = reader.grouping(&raw, &wanted, hold.clone(), known);
     let name = raw.name.and_then(|name| reader.line("name", name));
     let send_to = reader.send_to(raw.send_to, known);
     let severity = raw.severity.and_then(|name| reader.severity(name));
@@ -115,6 +117,10 @@ pub(super) fn rule(
         wanted,
         except,
         hours,
+        hold: hold.map(|hours| Hold {
+            hours,
+            never_for: programs(&send_to, known),
+        }),
         send_to,
         goes_on: raw.goes_on.value(),
         severity,
@@ -126,11 +132,13 @@ pub(super) fn rule(
     })
 }
 
+/// Returns the destinations of a rule that are for programs.
+fn programs(send_to: &[DestinationName], known: &Known) -> Vec<DestinationName> {
+    let is_program = |name: &&DestinationName| known.programs.contains(name);
+    send_to.iter().filter(is_program).cloned().collect()
+}
+
 fn unknown_key(out: &mut Diagnostics, at: &Location, name: &str) {
-    if NOT_BUILT.contains(&name) {
-        let message = format!("`{name}` in rules is not built yet");
-        return out.add(codes::NOT_BUILT, at, message);
-    }
     let conditions = conditions::names();
     let condition = conditions.iter().copied().find(|key| *key == name);
     let help = match condition.or_else(|| suggest::ours(name, &conditions)) {
@@ -181,12 +189,39 @@ impl Reader<'_> {
         conditions::read(self.out, &at, node.get_ref(), known, RawKeys::KEYS)
     }
 
-    /// Reads `when`. A list counts if one of its windows does.
-    fn hours(&mut self, windows: &Spanned<Many<String>>, known: &Known) -> Option<Hours> {
-        let at = self.at.key("when", windows.span());
+    /// Reads `hold`, which must end.
+    fn hold(&mut self, windows: &Spanned<Many<String>>, known: &Known) -> Option<Hours> {
+        let hours = self.hours("hold", windows, known)?;
+        // Windows that include the whole week include any time, and have no end after it.
+        let any = Timestamp::from_millis(0);
+        let is_endless = hours.include(any) && hours.end(any).is_none();
+        if is_endless {
+            let at = self.at.key("hold", windows.span());
+            let message =
+                "the windows include the whole week, so held messages would never be sent";
+            let help = "leave out some time of the week, or use `send_to = []`";
+            self.out
+                .add_with_help(codes::RULE_OUT_OF_RANGE, &at, message, help);
+        }
+        Some(hours)
+    }
+
+    /// Reads `when` or `hold`. A list counts if one of its windows does.
+    fn hours(
+        &mut self,
+        key: &str,
+        windows: &Spanned<Many<String>>,
+        known: &Known,
+    ) -> Option<Hours> {
+        let at = self.at.key(key, windows.span());
         if windows.get_ref().is_empty() {
-            let message = "an empty list never counts";
-            let help = "remove `when`, and the rule always counts";
+            let (message, help) = match key {
+                "when" => (
+                    "an empty list never counts",
+                    "remove `when`, and the rule always counts",
+                ),
+                _ => ("an empty list holds nothing", "remove `hold`"),
+            };
             self.out.add_with_help(codes::EMPTY, &at, message, help);
         }
         let zone = known.timezone.clone().unwrap_or(TimeZone::UTC);
@@ -196,7 +231,7 @@ impl Reader<'_> {
                 true => at.clone(), // one window without a list
                 false => at.index(index, window.span()),
             };
-            match Window::parse(window.get_ref(), &zone) {
+            match hours::parse(window.get_ref(), &zone) {
                 Ok(window) => read.push(window),
                 Err(bad) => {
                     let (message, help) = (bad.message, Some(bad.help));

@@ -35,6 +35,7 @@ fn known() -> Known {
         destinations: ["oncall-chat", "product", "archive"]
             .map(DestinationName::from)
             .into(),
+        programs: vec!["archive".into()],
         mentions: names(&["sre"]),
         templates: names(&["alert", "suggestion", "plain", "status"]),
         lists: [

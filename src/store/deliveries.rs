@@ -74,6 +74,28 @@ impl Store {
         self.database.release_lease(back).await
     }
 
+    /// Returns the newest events that a summary counts, newest first; empty for any other event.
+    pub async fn summarised(
+        &self,
+        summary: EventSeq,
+        limit: usize,
+    ) -> Result<Vec<EventId>, StoreError> {
+        self.database.summarised(summary, limit).await
+    }
+
+    /// Merges messages to `destination` that have waited longer than `stale_after`: those of an incident into one
+    /// message, others of a rule into a summary. Returns the summaries' ids.
+    pub async fn summarise_stale(
+        &self,
+        destination: &DestinationName,
+        stale_after: Duration,
+    ) -> Result<Vec<EventId>, StoreError> {
+        let now = self.clock.now();
+        self.database
+            .summarise_stale(destination, stale_after, now)
+            .await
+    }
+
     /// Makes the retries of `destination` due now, because it works again.
     pub async fn make_due(&self, destination: &DestinationName) -> Result<u64, StoreError> {
         self.database.make_due(destination).await

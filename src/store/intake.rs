@@ -1,6 +1,6 @@
 //! Accepting events, late reports and status changes.
 
-use super::{Accepted, Arrival, FormerNames, LateTelling, NewDelivery, Store, StoreError};
+use super::{Accepted, Arrival, FormerNames, NewDelivery, Store, StoreError};
 use crate::model::*;
 
 impl Store {
@@ -30,28 +30,10 @@ impl Store {
         self.intake_pressure.recent_peak()
     }
 
-    /// Commits a late report like [`Self::accept`]. The destinations in `late` get it in a late summary,
-    /// which [`Self::summarise_late`] creates.
-    pub async fn accept_late(
-        &self,
-        arrival: Arrival,
-        late: Vec<LateTelling>,
-    ) -> Result<Accepted, StoreError> {
-        self.database.accept_late(arrival, late).await
-    }
-
-    /// Creates one summary for each rule and destination that has late reports. One transaction ensures
-    /// that each report is in one summary only. Returns the summaries' ids.
+    /// Creates one summary for each rule and destination that has late reports, which are held. One transaction
+    /// ensures that each report is in one summary only. Returns the summaries' ids.
     pub async fn summarise_late(&self) -> Result<Vec<EventId>, StoreError> {
         self.database.summarise_late().await
-    }
-
-    /// Returns each destination's summary of a late event; `None` if it is not created yet.
-    pub async fn summaries_of(
-        &self,
-        event: EventSeq,
-    ) -> Result<Vec<(DestinationName, Option<EventId>)>, StoreError> {
-        self.database.summaries_of(event).await
     }
 
     /// Returns the stored event for each feedback, given by app id and feedback id. Only events received

@@ -11,6 +11,10 @@
 //!                        ↑  │                          │
 //!                        │  └──→ discarded             └──→ pending, due later
 //!                        └─── the lease ended, or the relay was restarted
+//!
+//!     accept ──→ held ── its time comes ──→ pending, if it is the only one of its rule
+//!                  └──────────────────────→ merged: a summary or a message of its incident counts it
+//!             pending ── `stale_after` ───→ merged
 //! ```
 //!
 //! Guarantees:
@@ -24,8 +28,8 @@
 //! - Work is completed with its lease's token, or not at all ([`Recorded::LeaseLost`]).
 //! - A delivery waits until its event's images are settled, or until its due time. Images kept after a
 //!   destination was notified become a delivery of their own.
-//! - A late report is stored together with the destinations of its late summary. The summaries are
-//!   created in one transaction.
+//! - A delivery that is late, or that `hold` keeps back, is stored as held until a time. One transaction ends the wait
+//!   of all that are due: it creates their summary and merges them into it.
 //! - The configuration at arrival is stored with the deliveries ([`MessageSpec`]), so a reload does not
 //!   change existing deliveries.
 //! - `erase` removes a person's text from every file of the store. If a reader holds the log, this

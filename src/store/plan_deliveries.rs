@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::NewDelivery;
-use crate::model::{Image, ImageState, MessageSpec, Plan, Severity, Timestamp, Trigger};
+use super::{Holding, NewDelivery};
+use crate::model::{HeldFor, Image, ImageState, MessageSpec, Plan, Severity, Timestamp, Trigger};
 
 /// How long messages wait for images, unless their rule says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,17 @@ pub fn plan_deliveries(
                 ..planned.spec.clone()
             },
             trigger,
+            // A replay is a request of the operator, who waits for it.
+            held: planned
+                .held
+                .clone()
+                .filter(|_| trigger == Trigger::Event)
+                .map(|held| Holding {
+                    held_for: HeldFor::Hold,
+                    until: held.until,
+                    hours: Some(held.hours),
+                    reported_at: now,
+                }),
         }
     });
     planned.collect()

@@ -152,15 +152,18 @@ pub struct NewDelivery {
     pub trigger: Trigger,
     /// The latest time at which it is due. Until then it waits for the event's images.
     pub due_at: Timestamp,
+    /// Why and how long it is held instead; `None`: it is not.
+    pub held: Option<Holding>,
 }
 
-/// A destination that gets a late report in a late summary.
-#[derive(Clone, Debug)]
-pub struct LateTelling {
-    pub destination: DestinationName,
-    /// The message spec of the rule.
-    pub spec: MessageSpec,
-    /// When the report was made. The summary shows the span of these times.
+/// Why and how long a delivery is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
+    pub held_for: HeldFor,
+    pub until: Timestamp,
+    /// For [`HeldFor::Hold`]: the windows as they are written.
+    pub hours: Option<String>,
+    /// When the report was made. A summary shows the span of these times.
     pub reported_at: Timestamp,
 }
 
@@ -477,7 +480,7 @@ pub enum AdminResult {
 /// Numbers for `status` and metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// One entry per destination that has pending, sending or dead deliveries.
+    /// One entry per destination that has pending, sending, dead or held deliveries.
     pub queues: Vec<QueueStats>,
     /// The number of images not fetched yet.
     pub images_pending: u64,
@@ -511,8 +514,17 @@ pub struct QueueStats {
     pub sending: u64,
     /// The number of dead deliveries.
     pub dead: u64,
+    /// The number of held deliveries.
+    pub held: u64,
     /// When the oldest waiting or leased delivery was created.
     pub oldest_at: Option<Timestamp>,
+}
+
+impl QueueStats {
+    /// Returns the number of deliveries that are still to be sent.
+    pub const fn unfinished(&self) -> u64 {
+        self.pending + self.sending + self.held
+    }
 }
 
 /// The filter of an event list. `None` means no restriction.

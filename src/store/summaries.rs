@@ -1,9 +1,9 @@
-//! The stored form of a late summary: only numbers. The reports are looked up when the summary is sent,
+//! The stored form of a summary: numbers, and why it is one. The reports are looked up when the summary is sent,
 //! so that erased ones are not shown.
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Summary, Timestamp};
+use crate::model::{HeldFor, Summary, Timestamp};
 
 /// The event type of a summary in the store.
 pub const SUMMARY: &str = "feedback_relay.summary";
@@ -13,6 +13,9 @@ struct Body {
     count: u64,
     first_at_ms: i64,
     last_at_ms: i64,
+    held_for: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hours: Option<String>,
 }
 
 /// Serializes the body of a summary.
@@ -21,8 +24,10 @@ pub(super) fn write_summary(summary: &Summary) -> String {
         count: summary.count,
         first_at_ms: summary.first_at.as_millis(),
         last_at_ms: summary.last_at.as_millis(),
+        held_for: summary.held_for.key().to_owned(),
+        hours: summary.hours.clone(),
     };
-    serde_json::to_string(&body).expect("three numbers are JSON")
+    serde_json::to_string(&body).expect("texts and numbers are JSON")
 }
 
 /// Parses the body of an event of type [`SUMMARY`], without its reports.
@@ -32,6 +37,8 @@ pub fn read_summary(body: &str) -> Option<Summary> {
         count: body.count,
         first_at: Timestamp::from_millis(body.first_at_ms),
         last_at: Timestamp::from_millis(body.last_at_ms),
+        held_for: HeldFor::from_key(&body.held_for)?,
+        hours: body.hours,
         newest: Vec::new(),
     })
 }

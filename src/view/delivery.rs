@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::{text, text_or_null};
 use crate::model::{
-    Attempt, Delivery, DeliveryId, DeliveryState, DestinationName, EventId, Form, IncidentId,
-    MessageSpec, OutcomeKind, RuleName, Severity, SilenceId, Timestamp, Trigger,
+    Attempt, Delivery, DeliveryId, DeliveryState, DestinationName, EventId, Form, HeldFor,
+    IncidentId, MessageSpec, OutcomeKind, RuleName, Severity, SilenceId, Timestamp, Trigger,
 };
 
 /// What a rule asks of a message.
@@ -68,6 +68,12 @@ pub struct DeliveryView {
     /// The silence that muted it; null if none did.
     #[serde(serialize_with = "text_or_null")]
     pub suppressed_by: Option<SilenceId>,
+    /// Why it is held or was summarised: `late`, `hold` or `stale`; null if neither.
+    #[serde(serialize_with = "text_or_null")]
+    pub held_for: Option<HeldFor>,
+    /// The summary that counts it; null if none does.
+    #[serde(serialize_with = "text_or_null")]
+    pub summary: Option<EventId>,
 }
 
 impl From<Delivery> for DeliveryView {
@@ -90,6 +96,10 @@ impl From<Delivery> for DeliveryView {
             suppressed_by: delivery
                 .silence
                 .filter(|_| delivery.state == DeliveryState::Suppressed),
+            held_for: delivery.held_for,
+            summary: delivery
+                .summary
+                .filter(|_| delivery.state == DeliveryState::Merged),
         }
     }
 }

@@ -5,11 +5,9 @@ use serde_json::Value;
 
 use super::{
     CountedView, DeliveryRecordView, ImageView, MessageView, RuleView, SilenceSummary, TriageView,
-    text, text_or_null,
+    text, texts,
 };
-use crate::model::{
-    AppName, DestinationName, EventId, EventState, FeedbackStatus, StatusChange, Timestamp,
-};
+use crate::model::{AppName, EventId, EventState, FeedbackStatus, StatusChange, Timestamp};
 
 /// Everything that is known about an event.
 #[derive(Clone, Debug, Serialize)]
@@ -33,8 +31,9 @@ pub struct EventView {
     pub incidents: Vec<CountedView>,
     /// The silences that muted deliveries of it, as far as they are stored.
     pub silences: Vec<SilenceSummary>,
-    /// For a late report: the destinations that get it in a late summary.
-    pub summaries: Vec<LateSummaryView>,
+    /// For a summary: the newest reports in it, newest first.
+    #[serde(serialize_with = "texts")]
+    pub summarises: Vec<EventId>,
     pub messages: Vec<MessageView>,
     pub feedback: TriageView,
     /// The stored body with secrets masked, which contains what the reporter typed. Null if it is not stored (any
@@ -80,16 +79,6 @@ impl From<&StatusChange> for StatusChangeView {
             status_key: change.status.and_then(FeedbackStatus::key),
         }
     }
-}
-
-/// A destination that gets a late report in a late summary.
-#[derive(Clone, Debug, Serialize)]
-pub struct LateSummaryView {
-    #[serde(serialize_with = "text")]
-    pub destination: DestinationName,
-    /// The id of the summary; null until it exists.
-    #[serde(serialize_with = "text_or_null")]
-    pub summary: Option<EventId>,
 }
 
 fn code<S: serde::Serializer>(status: &Option<FeedbackStatus>, to: S) -> Result<S::Ok, S::Error> {

@@ -130,7 +130,7 @@ fn what(content: &Content) -> String {
             (None, None) => "status".to_owned(),
         },
         Content::Notice(notice) => notice.kind.key().to_owned(),
-        Content::Summary(summary) => format!("{} late", summary.count),
+        Content::Summary(summary) => format!("{} {}", summary.count, summary.held_for),
         Content::Incident(incident) => incident.id.to_string(),
     }
 }

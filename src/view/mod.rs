@@ -33,7 +33,7 @@ pub use self::delivery::{
 };
 pub use self::destination::{DestinationView, Wait};
 pub use self::erase::{ErasedClicks, ErasedEvent, ErasedLog, LogState};
-pub use self::event::{ArrivalView, EventView, LateSummaryView, StatusChangeView};
+pub use self::event::{ArrivalView, EventView, StatusChangeView};
 pub use self::event_summary::{EventSummary, ReportView};
 pub use self::image::ImageView;
 pub use self::incident::{

@@ -3,9 +3,10 @@
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{RuleView, SendView, SimulationView, SpecView, text, texts};
+use super::{RuleView, SendView, SimulationView, SpecView, text, text_or_null, texts};
 use crate::model::{
     AppName, DestinationName, EventId, EventState, GroupKey, PlannedIncident, Private, RuleName,
+    Timestamp,
 };
 
 /// The result of the rules and templates for an event.
@@ -72,6 +73,9 @@ pub struct PreviewView {
     pub destination: DestinationName,
     #[serde(flatten)]
     pub spec: SpecView,
+    /// Until when `hold` of its rules would keep the message; null if it would be sent at once.
+    #[serde(serialize_with = "text_or_null")]
+    pub held_until: Option<Timestamp>,
     /// Why the template failed and the built-in one is used; null if it did not.
     pub template_error: Option<String>,
     /// The rendered message; text if it is not JSON.

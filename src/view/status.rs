@@ -99,6 +99,8 @@ pub struct QueueView {
     pub sending: u64,
     /// The number of dead deliveries.
     pub dead: u64,
+    /// The number of deliveries that are held until their time.
+    pub held: u64,
     /// When the oldest waiting delivery was created; null if none waits.
     #[serde(serialize_with = "text_or_null")]
     pub oldest_at: Option<Timestamp>,

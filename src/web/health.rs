@@ -359,6 +359,7 @@ fn queue_views(stats: &Stats, waits: &Waits) -> Vec<(DestinationName, QueueView)
             pending: queue.pending,
             sending: queue.sending,
             dead: queue.dead,
+            held: queue.held,
             oldest_at: queue.oldest_at,
             wait_s: waits
                 .get(&queue.destination)

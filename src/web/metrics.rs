@@ -50,6 +50,7 @@ const fn in_state(queue: &QueueStats, state: DeliveryState) -> u64 {
         DeliveryState::Pending => queue.pending,
         DeliveryState::Sending => queue.sending,
         DeliveryState::Dead => queue.dead,
+        DeliveryState::Held => queue.held,
         DeliveryState::Delivered
         | DeliveryState::Discarded
         | DeliveryState::Unconfirmed

@@ -127,7 +127,7 @@ fn merged_delivery_is_explained_and_sent_individually_on_request() {
     let discarded = relay.run(&["deliveries", "discard", id]);
     assert_eq!(discarded.code(), 1, "{discarded:?}");
     assert!(
-        discarded.stderr.contains("merged into an incident"),
+        discarded.stderr.contains("is counted in another message"),
         "{discarded:?}"
     );
     let retried = relay.run(&["deliveries", "retry", id]);

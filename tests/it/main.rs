@@ -19,6 +19,7 @@ mod doctor;
 mod feishu_app;
 mod fuzz;
 mod harness;
+mod hold;
 mod images;
 mod incident_commands;
 mod incidents;

@@ -121,7 +121,9 @@ fn table(deliveries: &[DeliveryView]) -> String {
 /// Formats when the next attempt is due; `-` if there is none.
 fn due(delivery: &DeliveryView) -> String {
     match delivery.state {
-        DeliveryState::Pending | DeliveryState::Sending => delivery.due_at.to_string(),
+        DeliveryState::Pending | DeliveryState::Sending | DeliveryState::Held => {
+            delivery.due_at.to_string()
+        }
         DeliveryState::Delivered
         | DeliveryState::Dead
         | DeliveryState::Discarded

@@ -4,7 +4,7 @@ use super::super::context::{Context, Exit, Failure};
 use super::super::{text, words};
 use super::{Opened, triage};
 use crate::config::Needs;
-use crate::model::EventId;
+use crate::model::{DeliveryState, EventId};
 use crate::view::{CountedView, DeliveryRecordView, EventView};
 
 const EXAMPLES: &str = "\
@@ -102,17 +102,16 @@ fn rules_text(event: &EventView) -> String {
 
 fn deliveries_text(event: &EventView) -> String {
     let mut out = String::from("\ndeliveries\n");
-    for late in &event.summaries {
-        let summary = late.summary.as_ref();
-        let summary = summary.map_or("the next summary", EventId::as_str);
-        let line = format!("in {summary} to {}, because it was late", late.destination);
-        out.push_str(&format!("  {}\n", text::escape(&line)));
-    }
-    if event.deliveries.is_empty() && event.summaries.is_empty() {
+    if event.deliveries.is_empty() {
         out.push_str("  none\n");
     }
     for record in &event.deliveries {
         out.push_str(&delivery_text(record, event));
+    }
+    if !event.summarises.is_empty() {
+        let ids: Vec<&str> = event.summarises.iter().map(EventId::as_str).collect();
+        let line = format!("the newest events in it: {}", ids.join(", "));
+        out.push_str(&format!("  {}\n", text::escape(&line)));
     }
     if event.deliveries.len() == DELIVERIES_MAX {
         out.push_str(&format!("  only the newest {DELIVERIES_MAX} are shown\n"));
@@ -185,6 +184,15 @@ fn delivery_text(record: &DeliveryRecordView, event: &EventView) -> String {
         out.push_str(&format!("    suppressed by {silence}{}\n", escaped(&why)));
         return out;
     }
+    let why = delivery.held_for.map(words::held_for).unwrap_or_default();
+    if let Some(summary) = &delivery.summary {
+        let summary = escaped(summary.as_str());
+        out.push_str(&format!("    in {summary}, {why}\n"));
+    }
+    if delivery.state == DeliveryState::Held {
+        out.push_str(&format!("    held until {}, {why}\n", delivery.due_at));
+        return out;
+    }
     out.push_str(&format!(
         "    made {} by {}, due {}\n",
         delivery.created_at, delivery.trigger, delivery.due_at
@@ -209,12 +217,12 @@ mod tests {
     use crate::cli::tests::{a_delivery, an_attempt};
     use crate::feishu;
     use crate::model::{
-        Actor, ChangeSource, Condition, Delivery, DeliveryState, Effect, EventState, FeedbackAct,
-        FeedbackState, FeedbackStatus, Finding, GroupKey, Image, ImageState, IncidentId,
-        IncidentState, Private, RuleName, RuleTrace, StatusChange, StatusJobRecord, StatusJobState,
-        Timestamp, TriageAction,
+        Actor, ChangeSource, Condition, Delivery, DeliveryState, Effect, EventId, EventState,
+        FeedbackAct, FeedbackState, FeedbackStatus, Finding, GroupKey, HeldFor, Image, ImageState,
+        IncidentId, IncidentState, Private, RuleName, RuleTrace, StatusChange, StatusJobRecord,
+        StatusJobState, Timestamp, TriageAction,
     };
-    use crate::view::{ArrivalView, LateSummaryView, MessageView, RuleView, TriageView};
+    use crate::view::{ArrivalView, MessageView, RuleView, TriageView};
 
     const AT: Timestamp = Timestamp::from_millis(1_711_111_222_000);
 
@@ -289,16 +297,26 @@ mod tests {
             rules_today: Some(vec![RuleView::from(&rule)]),
             rules_error: None,
             images: vec![image.into()],
-            deliveries: vec![DeliveryRecordView {
-                delivery: a_delivery().into(),
-                attempt_log: vec![an_attempt().into()],
-            }],
+            deliveries: vec![
+                DeliveryRecordView {
+                    delivery: a_delivery().into(),
+                    attempt_log: vec![an_attempt().into()],
+                },
+                unsent(Delivery {
+                    state: DeliveryState::Merged,
+                    held_for: Some(HeldFor::Late),
+                    summary: Some(EventId::new("summary:0000000000007")),
+                    ..a_delivery()
+                }),
+                unsent(Delivery {
+                    state: DeliveryState::Held,
+                    held_for: Some(HeldFor::Hold),
+                    ..a_delivery()
+                }),
+            ],
             incidents: Vec::new(),
             silences: Vec::new(),
-            summaries: vec![LateSummaryView {
-                destination: "product".into(),
-                summary: Some(EventId::new("summary:0000000000007")),
-            }],
+            summarises: Vec::new(),
             messages: vec![MessageView {
                 delivery: a_delivery().id,
                 destination: "oncall-chat".into(),
@@ -307,6 +325,13 @@ mod tests {
             }],
             feedback: triage(),
             body: Some(feishu::shown_body(body)),
+        }
+    }
+
+    fn unsent(delivery: Delivery) -> DeliveryRecordView {
+        DeliveryRecordView {
+            delivery: delivery.into(),
+            attempt_log: Vec::new(),
         }
     }
 

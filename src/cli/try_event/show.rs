@@ -41,6 +41,7 @@ impl Trial<'_> {
         let messages = messages.map(|(index, message)| PreviewView {
             destination: message.destination.clone(),
             spec: message.spec.clone().into(),
+            held_until: message.held.as_ref().map(|held| held.until),
             template_error: message.fault.as_ref().map(ToString::to_string),
             payload: payload(message),
             request: self.request(message),
@@ -129,6 +130,11 @@ fn message_text(message: &PreviewView) -> String {
     });
     let head = format!("to {}{way}: {spec}{size}", message.destination);
     let mut out = format!("\n{}\n", escaped(&head));
+    if let Some(until) = message.held_until {
+        out.push_str(&format!(
+            "held until {until}, then sent with what its rule holds meanwhile\n"
+        ));
+    }
     if let Some(fault) = &message.template_error {
         let fault = escaped(fault);
         out.push_str(&format!(

@@ -9,7 +9,7 @@ use toml::Spanned;
 use super::known_urls::{self, Taker};
 use super::secrets::Secrets;
 use super::sections::View;
-use super::{Names, destination_name, in_range, or, paths, slack, urls, webhook};
+use super::{Names, check_range, destination_name, in_range, or, paths, slack, urls, webhook};
 use crate::config::context::Context;
 use crate::config::hints;
 use crate::config::included::Part;
@@ -197,9 +197,18 @@ impl Checks<'_> {
             sent: SentAs::default(),
             buttons: false,
         };
+        let stale_at = raw.stale_after.as_ref();
+        let stale_at = stale_at.map(|after| at.key("stale_after", after.span()));
         // Common keys are checked even if the kind or its own keys are wrong.
         let mut common = self.common(name, raw, audience, &at, out);
         let of_kind = of_kind?;
+        if of_kind.family == Family::Webhook
+            && let Some(at) = stale_at
+        {
+            let message =
+                "`stale_after` does not apply to programs: webhooks and files get every event";
+            out.add_with_help(codes::UNKNOWN_KEY, &at, message, "remove it");
+        }
         common.audience.family = of_kind.family;
         common.audience.keyword = of_kind.keyword;
         common.audience.body = of_kind.body;
@@ -228,6 +237,9 @@ impl Checks<'_> {
             out.add(codes::NO_FALLBACK, &place, message);
         }
         let second = Duration::from_secs(1);
+        let range = second * 60..=second * 86_400 * 30;
+        let key = (at, "stale_after");
+        check_range(raw.stale_after.as_ref(), range, "from 1m to 30d", key, out);
         let concurrency = in_range(
             raw.concurrency,
             1..=256,
@@ -257,6 +269,7 @@ impl Checks<'_> {
             ),
             fallback: destination_name(raw.fallback, at, "fallback", self.names, out),
             fallback_after: raw.fallback_after.map(Spanned::into_inner),
+            stale_after: raw.stale_after.map(Spanned::into_inner),
             was: self.old_names(raw.was, at, out),
             audience,
         }

@@ -25,6 +25,7 @@ use super::keys::RawOperator;
 use super::lists::{self, List};
 use super::rule_tests::{self, RuleTest};
 use super::{Config, Needs, Server, hints, rules, section};
+use crate::destination::Settings;
 use crate::diag::Level;
 use crate::feishu;
 use crate::model::{Content, DestinationName};
@@ -84,7 +85,10 @@ pub(super) fn config(
     let destinations = checked.all(top.take("destinations", out), parts, out);
     let notify = destination_name(operator.notify, &operator_at, "notify", &names, out);
 
-    let known = known(&names, &app_names, &mentions, &lists, &view);
+    let known = Known {
+        programs: programs(&destinations),
+        ..known(&names, &app_names, &mentions, &lists, &view)
+    };
     let rules = rules.build(&known, out);
     lists::unused(&lists, &rules.built.lists_used, out);
     rules.check_templates(&destinations, &templates, out);
@@ -189,7 +193,15 @@ fn known(
             .map(|(name, list)| (name.clone(), list.words.clone()))
             .collect(),
         timezone: Some(view.timezone.clone()),
+        ..Known::default()
     }
+}
+
+/// Returns the destinations that are for programs.
+fn programs(destinations: &BTreeMap<DestinationName, Settings>) -> Vec<DestinationName> {
+    let programs = destinations.iter();
+    let programs = programs.filter(|(_, settings)| settings.is_for_programs());
+    programs.map(|(name, _)| name.clone()).collect()
 }
 
 /// The keys of the top level, for suggestions.

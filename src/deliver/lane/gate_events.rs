@@ -15,6 +15,8 @@ use crate::telemetry::events::{DeliveryEnded, GateChanged};
 
 /// How often a failing lane checks tried messages again. An earlier pass may have missed some.
 const PASS_EVERY: Duration = Duration::from_secs(10);
+/// How often a lane looks for messages that have waited longer than `stale_after`.
+const STALE_EVERY: Duration = Duration::from_secs(60);
 /// Number of expiry checks within `retry_for`, with the shortest and longest time between two checks.
 const EXPIRY_CHECKS: u32 = 20;
 const EXPIRY_EVERY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
@@ -132,10 +134,37 @@ impl Lane {
             }
             Change::WorksAgain => {
                 self.emit_gate_state();
+                // What waited too long must be merged before it is sent.
+                self.stale_at = Instant::now();
+                self.summarise_stale().await;
                 self.prefetcher.poll_now();
                 if let Err(error) = self.sender.store.make_due(&self.name).await {
                     tracing::warn!(destination = %self.name, %error, "failed to make retries due now; they run at their scheduled times");
                 }
+            }
+        }
+    }
+
+    /// Merges messages that have waited longer than `stale_after`, unless the destination fails: then more would
+    /// follow.
+    pub(super) async fn summarise_stale(&mut self) {
+        let now = Instant::now();
+        let is_failing = self.gate.with(|gate| gate.is_failing());
+        let Some(stale_after) = self.destination.common().stale_after else {
+            return;
+        };
+        if is_failing || now < self.stale_at {
+            return;
+        }
+        self.stale_at = now + STALE_EVERY;
+        let store = &self.sender.store;
+        match store.summarise_stale(&self.name, stale_after).await {
+            Ok(summaries) if summaries.is_empty() => {}
+            Ok(summaries) => {
+                tracing::info!(destination = %self.name, summaries = summaries.len(), "merged messages that waited longer than stale_after");
+            }
+            Err(error) => {
+                tracing::warn!(destination = %self.name, %error, "failed to merge messages that waited too long; they are sent individually");
             }
         }
     }

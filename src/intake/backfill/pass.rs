@@ -11,11 +11,15 @@ use super::{REACH, Source};
 use crate::feishu::{ApiError, Days, FeedbackPage, Found, ListError, ListedFeedback, Reading};
 use crate::intake::silences::silenceable;
 use crate::intake::{IMAGES_LAST, Intake, arrival, plan};
-use crate::model::{Actor, AppName, EventState, FeedbackChange, FeedbackStatus, Plan, Timestamp};
-use crate::store::{Accepted, LateTelling, StoreError};
+use crate::model::{
+    Actor, AppName, EventState, FeedbackChange, FeedbackStatus, HeldFor, Plan, Timestamp,
+};
+use crate::store::{Accepted, Holding, StoreError};
 
 /// The age from which a report is delivered without mentions, in a summary.
 const LATE: Duration = Duration::from_secs(3600);
+/// How long a late report waits for the end of its pass, which summarises it. A pass that crashed has no end.
+const LATE_WAIT: Duration = Duration::from_secs(3600);
 /// The most pages of one list: 200,000 reports in 180 days.
 const PAGES_MAX: u32 = 2000;
 /// How often a list is restarted because its page tokens expired. They expire after two hours.
@@ -229,36 +233,43 @@ impl Intake {
                 incidents: Vec::new(),
             },
         };
-        let mut at_once = whole.clone();
-        let mut late = Vec::new();
         if telling == Notified::Quietly {
             for planned in &mut whole.deliveries {
                 planned.spec.mentions.clear();
             }
-            at_once.deliveries.clear();
             // The summary counts the report.
-            at_once.incidents.clear();
-            for planned in &whole.deliveries {
-                if settings.singly.contains(&planned.destination) {
-                    at_once.deliveries.push(planned.clone());
-                } else {
-                    late.push(LateTelling {
-                        destination: planned.destination.clone(),
-                        spec: planned.spec.clone(),
-                        reported_at,
-                    });
-                }
-            }
+            whole.incidents.clear();
         }
         let event_id = reading.id.clone();
         let silenceable = silenceable(&reading, &whole, &settings, &self.silences.get());
-        let mut arrival = arrival(app, reading, &at_once, &settings, now);
+        let mut arrival = arrival(app, reading, &whole, &settings, now);
         arrival.silenceable = silenceable;
         arrival.images_deadline_at = listed_at + IMAGES_LAST;
-        let accepted = self.store.accept_late(arrival, late).await?;
+        if telling == Notified::Quietly {
+            for delivery in &mut arrival.deliveries {
+                if !settings.singly.contains(&delivery.destination) {
+                    delivery.held = Some(late(delivery.held.take(), reported_at, now));
+                }
+            }
+        }
+        let accepted = self.store.accept(arrival).await?;
         self.count(app, &event_id, &whole, accepted, began);
         Ok(accepted)
     }
+}
+
+/// Returns how long a late report is held: until its pass ends, or as `hold` of its rule asks.
+fn late(hold: Option<Holding>, reported_at: Timestamp, now: Timestamp) -> Holding {
+    let hold = hold.map(|hold| Holding {
+        reported_at,
+        ..hold
+    });
+    hold.unwrap_or(Holding {
+        held_for: HeldFor::Late,
+        until: now + LATE_WAIT,
+        hours: None,
+        reported_at,
+    })
 }
 
 /// A running pass.

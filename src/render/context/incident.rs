@@ -1,4 +1,4 @@
-//! Describes several reports that share a message: an incident, or a late summary.
+//! Describes several reports that share a message: an incident, or a summary.
 
 use super::shape::{self, Code, Text, Time};
 use super::{Builder, LIST_MAX};
@@ -51,6 +51,11 @@ impl<'a> Builder<'a> {
             count: Some(summary.count),
             first_at: Some(Time(summary.first_at)),
             last_at: Some(Time(summary.last_at)),
+            held_for: shape::Named {
+                key: Some(summary.held_for.key()),
+                label: Some(words::held_reports(self.locale, summary.held_for).to_owned()),
+            },
+            why: Some(words::held_why(self.locale, summary)),
             recent: self.newest(&summary.newest),
             ..shape::Incident::default()
         }
@@ -109,6 +114,8 @@ impl<'a> Builder<'a> {
             claimed: progress.claimed,
             written: words::written(self.locale, incident.written),
             mute: self.mute(incident, subject.now),
+            held_for: shape::Named::default(),
+            why: None,
             grouped_by: keys
                 .filter_map(|(key, value)| self.grouped_by(*key, value.as_ref(), subject))
                 .chain(further)

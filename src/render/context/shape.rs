@@ -152,7 +152,7 @@ pub(super) struct Mention<'a> {
     pub(super) all: bool,
 }
 
-/// Several reports that share a message: an incident, or a late summary.
+/// Several reports that share a message: an incident, or a summary.
 #[derive(Default, serde::Serialize)]
 pub(super) struct Incident<'a> {
     pub(super) id: Option<String>,
@@ -170,6 +170,8 @@ pub(super) struct Incident<'a> {
     pub(super) claimed: bool,
     pub(super) written: Option<String>,
     pub(super) mute: Mute<'a>,
+    pub(super) held_for: Named,
+    pub(super) why: Option<String>,
     pub(super) grouped_by: Vec<GroupedBy<'a>>,
     pub(super) recent: Vec<Recent<'a>>,
 }

@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::{RawKeys, Reader};
 use crate::model::{
-    ESCALATION_STEPS_MAX, EscalateAt, EscalationStep, EventKind, GroupKey, GroupTerms,
+    ESCALATION_STEPS_MAX, EscalateAt, EscalationStep, EventKind, GroupKey, GroupTerms, Hours,
 };
 use crate::rules::Known;
 use crate::rules::group::Grouping;
@@ -69,6 +69,7 @@ impl Reader<'_> {
         &mut self,
         raw: &RawKeys,
         wanted: &[Matcher],
+        hold: Option<Hours>,
         known: &Known,
     ) -> Grouping {
         self.check_effect(raw, wanted);
@@ -89,6 +90,7 @@ impl Reader<'_> {
             repeat_after: Some(raw.repeat_after.clone().value()),
             resolve_after: raw.resolve_after.clone().value(),
             steps: self.steps(&raw.escalate, known),
+            hold,
         };
         Grouping { by, terms }
     }

@@ -59,6 +59,7 @@ fn rule_without_keys_groups_only_faults_from_the_sixth() {
         repeat_after: Some(Duration::from_secs(4 * 3600)),
         resolve_after: Duration::from_secs(1800),
         steps: Vec::new(),
+        hold: None,
     };
     assert_eq!(terms(""), wanted);
     assert_eq!(terms("group_from = 2").from, 2);
@@ -281,6 +282,7 @@ fn every_key_is_read() {
             step(quarter, true, &["sre"], &["product"]),
             step(EscalateAt::Count(1), true, &[], &["product", "archive"]),
         ],
+        hold: None,
     };
     assert_eq!(terms, wanted);
 }

@@ -1,7 +1,8 @@
 //! `when`: the times of the week at which a rule counts.
 
-use super::super::hours::{EXAMPLES, Hours, PATTERN, Window};
+use super::super::hours::{EXAMPLES, PATTERN, condition, parse};
 use super::*;
+use crate::model::Hours;
 
 fn at(time: &str) -> Timestamp {
     let time: jiff::Timestamp = time.parse().unwrap();
@@ -10,7 +11,7 @@ fn at(time: &str) -> Timestamp {
 
 fn hours(windows: &[&str]) -> Hours {
     let zone = TimeZone::get("Asia/Shanghai").unwrap();
-    let windows = windows.iter().map(|text| Window::parse(text, &zone));
+    let windows = windows.iter().map(|text| parse(text, &zone));
     Hours(windows.collect::<Result<_, _>>().unwrap())
 }
 
@@ -120,7 +121,7 @@ fn one_of_several_windows_is_enough() {
 fn time_outside_all_years_is_in_no_window() {
     let hours = hours(&["mon-sun"]);
     assert!(!hours.include(Timestamp::from_millis(i64::MAX)));
-    let found = hours.condition(Timestamp::from_millis(i64::MAX)).found;
+    let found = condition(&hours, Timestamp::from_millis(i64::MAX)).found;
     assert_eq!(found.expose(), format!("{}ms in Asia/Shanghai", i64::MAX));
 }
 
@@ -280,10 +281,7 @@ fn pattern_of_the_schema_accepts_what_is_read() {
     let pattern = regex::Regex::new(PATTERN).unwrap();
     for accepted in EXAMPLES {
         assert!(pattern.is_match(accepted), "{accepted}");
-        assert!(
-            Window::parse(accepted, &TimeZone::UTC).is_ok(),
-            "{accepted}"
-        );
+        assert!(parse(accepted, &TimeZone::UTC).is_ok(), "{accepted}");
     }
     for accepted in [
         "fri Europe/Berlin",
@@ -292,12 +290,128 @@ fn pattern_of_the_schema_accepts_what_is_read() {
         "sun 22:00-08:00 Etc/GMT+1",
     ] {
         assert!(pattern.is_match(accepted), "{accepted}");
-        assert!(
-            Window::parse(accepted, &TimeZone::UTC).is_ok(),
-            "{accepted}"
-        );
+        assert!(parse(accepted, &TimeZone::UTC).is_ok(), "{accepted}");
     }
     for refused in ["", "9:00-18:00", "mo", "mon 09:00", "09:00-18:00 18:00"] {
         assert!(!pattern.is_match(refused), "{refused}");
     }
+}
+
+/// Returns the end of the windows after a time, as it is in UTC.
+fn end(windows: &[&str], time: &str) -> Option<String> {
+    Some(hours(windows).end(at(time))?.to_string())
+}
+
+#[test]
+fn hold_ends_with_its_window_or_the_windows_that_follow() {
+    for (windows, time, ends) in [
+        (
+            &["22:00-08:00"][..],
+            "2026-03-06T22:00:00+08:00",
+            "2026-03-07T08:00:00+08:00",
+        ),
+        (
+            &["22:00-08:00"],
+            "2026-03-07T07:59:59+08:00",
+            "2026-03-07T08:00:00+08:00",
+        ),
+        (
+            &["fri 22:00-08:00"],
+            "2026-03-07T01:00:00+08:00",
+            "2026-03-07T08:00:00+08:00",
+        ),
+        (
+            &["09:00-24:00"],
+            "2026-03-06T12:00:00+08:00",
+            "2026-03-07T00:00:00+08:00",
+        ),
+        // The weekend continues the Friday night, until Monday morning.
+        (
+            &["22:00-08:00", "sat,sun"],
+            "2026-03-06T23:00:00+08:00",
+            "2026-03-09T08:00:00+08:00",
+        ),
+        // Summer time begins: 02:30 does not exist, so the window ends an hour later by the clock.
+        (
+            &["22:00-02:30 Europe/Berlin"],
+            "2026-03-29T01:00:00+01:00",
+            "2026-03-29T03:30:00+02:00",
+        ),
+        (
+            &["22:00-08:00 Europe/Berlin"],
+            "2026-03-28T23:00:00+01:00",
+            "2026-03-29T08:00:00+02:00",
+        ),
+        // Summer time ends: the first 02:30 ends the window, and the second one that of the second hour.
+        (
+            &["22:00-02:30 Europe/Berlin"],
+            "2026-10-25T01:00:00+02:00",
+            "2026-10-25T02:30:00+02:00",
+        ),
+        (
+            &["22:00-02:30 Europe/Berlin"],
+            "2026-10-25T02:10:00+01:00",
+            "2026-10-25T02:30:00+01:00",
+        ),
+        (
+            &["22:00-08:00 Europe/Berlin"],
+            "2026-10-24T23:00:00+02:00",
+            "2026-10-25T08:00:00+01:00",
+        ),
+    ] {
+        assert_eq!(
+            end(windows, time),
+            Some(at(ends).to_string()),
+            "{windows:?} {time}"
+        );
+    }
+    assert_eq!(end(&["22:00-08:00"], "2026-03-06T08:00:00+08:00"), None);
+    assert_eq!(end(&["mon-sun"], "2026-03-06T08:00:00+08:00"), None);
+}
+
+#[test]
+fn hold_keeps_messages_to_chats_only_and_ends_with_the_first_rule() {
+    let rules = "[[rules]]\nname = \"night\"\nsend_to = [\"product\", \"archive\"]\ncontinue = true\nhold = \"22:00-08:00\"\n\
+                 [[rules]]\nname = \"evening\"\nsend_to = \"product\"\ncontinue = true\nhold = \"20:00-06:00\"\n\
+                 [[rules]]\nname = \"now\"\nmatch = { type = \"fault\" }\nsend_to = \"product\"\n";
+    let set = self::rules(rules);
+    let held = |event: &Event, time| {
+        let plan = set.plan(event, at(time));
+        let held = plan.deliveries.iter().map(|one| {
+            let until = one.held.as_ref().map(|held| held.until.to_string());
+            (one.destination.to_string(), until)
+        });
+        held.collect::<Vec<_>>()
+    };
+    let wanted = |until: Option<&str>| {
+        let until = until.map(|until| at(until).to_string());
+        vec![("product".to_owned(), until), ("archive".to_owned(), None)]
+    };
+    let fault = event(feedback());
+    let suggestion = event(Feedback {
+        kind: Some(FeedbackKind::SUGGESTION),
+        faults: Vec::new(),
+        ..feedback()
+    });
+    let night = "2026-03-06T23:00:00+08:00";
+    assert_eq!(
+        held(&suggestion, night),
+        wanted(Some("2026-03-07T06:00:00+08:00"))
+    );
+    assert_eq!(held(&fault, night), wanted(None), "one rule sends it now");
+    assert_eq!(held(&suggestion, "2026-03-06T21:00:00+08:00"), wanted(None));
+}
+
+#[test]
+fn hold_that_never_ends_or_holds_nothing_is_refused() {
+    assert_eq!(
+        errors_of("hold = \"mon-sun\""),
+        [
+            "E113 rules[0].hold ‹\"mon-sun\"›: the windows include the whole week, so held messages would never be sent (leave out some time of the week, or use `send_to = []`)"
+        ]
+    );
+    assert_eq!(
+        errors_of("hold = []"),
+        ["E112 rules[0].hold ‹[]›: an empty list holds nothing (remove `hold`)"]
+    );
 }

@@ -130,6 +130,7 @@ impl Bench {
             },
             trigger: Trigger::Event,
             due_at: self.now() + Duration::from_secs(3),
+            held: None,
         }
     }
 

@@ -612,6 +612,7 @@ async fn stats_count_pending_leased_and_dead_deliveries() {
             sending: 1,
             dead: 1,
             oldest_at: Some(start + Duration::from_secs(1)),
+            held: 0,
         }]
     );
     assert_eq!((stats.images_pending, stats.unreadable), (1, 1));

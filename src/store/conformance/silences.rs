@@ -71,6 +71,7 @@ fn planned(fault: &str) -> PlannedIncident {
             repeat_after: None,
             resolve_after: 60 * MINUTE,
             steps: Vec::new(),
+            hold: None,
         },
         reported_at: None,
         destinations: vec!["oncall".into()],
@@ -268,23 +269,25 @@ async fn suppressed_delivery_is_retried_individually_and_not_discarded() {
 async fn late_report_of_a_silenced_rule_is_in_no_summary() {
     let bench = Bench::new();
     add(&bench, rule("blank screen"), 60).await;
-    let late = LateTelling {
-        destination: "oncall".into(),
-        spec: bench.delivery("oncall", Severity::Warning).spec,
+    let held = Holding {
+        held_for: HeldFor::Late,
+        until: bench.now() + 60 * MINUTE,
+        hours: None,
         reported_at: bench.now() - 90 * MINUTE,
+    };
+    let late = NewDelivery {
+        held: Some(held),
+        ..bench.delivery("oncall", Severity::Warning)
     };
     let arrival = Arrival {
         silenceable: Silenceable {
             rules: vec![("oncall".into(), vec!["blank screen".into()])],
             matched: Vec::new(),
         },
+        deliveries: vec![late],
         ..bench.arrival("e1", &[])
     };
-    bench
-        .store()
-        .accept_late(arrival, vec![late])
-        .await
-        .unwrap();
+    bench.store().accept(arrival).await.unwrap();
     assert_eq!(bench.store().summarise_late().await, Ok(Vec::new()));
     assert_eq!(suppressed(&bench).await.len(), 1);
 }

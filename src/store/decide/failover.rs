@@ -127,6 +127,7 @@ pub(in crate::store) fn moved(
         spec: spec.fallen_from(from),
         trigger: Trigger::Fallback,
         due_at: now,
+        held: None,
     }
 }
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::model::*;
-use crate::store::{ActionOutcome, ApplyIncidentAction};
+use crate::store::{ActionOutcome, ApplyIncidentAction, Holding};
 
 /// What a database does for an incident after a timer, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,17 @@ pub(in crate::store) fn open(terms: GroupTerms, now: Timestamp) -> IncidentProgr
         silenced: 0,
         silenced_before: 0,
     }
+}
+
+/// Returns how long a new message of the incident is held; `None`: it is sent at once.
+pub(in crate::store) fn held(incident: &IncidentProgress, now: Timestamp) -> Option<Holding> {
+    let hours = incident.terms.hold.as_ref()?;
+    Some(Holding {
+        held_for: HeldFor::Hold,
+        until: hours.end(now)?,
+        hours: Some(hours.written()),
+        reported_at: now,
+    })
 }
 
 /// Counts a report. Returns whether it is merged into the incident's own messages. `terms` are those of the

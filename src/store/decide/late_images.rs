@@ -39,7 +39,8 @@ impl Messages {
                 self.shown |= one.shown;
                 self.spec = self.spec.take().or(one.spec);
             }
-            DeliveryState::Dead
+            DeliveryState::Held
+            | DeliveryState::Dead
             | DeliveryState::Discarded
             | DeliveryState::Unconfirmed
             | DeliveryState::Merged
@@ -74,6 +75,7 @@ pub(in crate::store) fn follow_ups(
                 },
                 trigger: Trigger::LateImages,
                 due_at: now + TOGETHER,
+                held: None,
             })
         })
         .collect()

@@ -7,6 +7,7 @@
 pub(super) mod attempt;
 pub(super) mod failover;
 pub(super) mod feedback_status;
+pub(super) mod held;
 pub(super) mod incident;
 pub(super) mod late_images;
 pub(super) mod silence;

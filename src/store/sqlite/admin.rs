@@ -51,6 +51,7 @@ pub(super) fn retry(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<AdminResult
         }
         Some(
             DeliveryState::Pending
+            | DeliveryState::Held
             | DeliveryState::Dead
             | DeliveryState::Discarded
             | DeliveryState::Unconfirmed
@@ -90,7 +91,12 @@ fn discard(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<AdminResult> {
             | DeliveryState::Merged
             | DeliveryState::Suppressed),
         ) => Ok(AdminResult::Refused(state)),
-        Some(DeliveryState::Pending | DeliveryState::Dead | DeliveryState::Unconfirmed) => {
+        Some(
+            DeliveryState::Pending
+            | DeliveryState::Held
+            | DeliveryState::Dead
+            | DeliveryState::Unconfirmed,
+        ) => {
             tx.prepare_cached(
                 "UPDATE deliveries SET state = 'discarded', waits_for_images = 0 WHERE id = ?1",
             )?

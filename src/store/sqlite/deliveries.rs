@@ -5,10 +5,10 @@ use rusqlite::params;
 use super::engine::tx::Tx;
 use super::values::{RulesColumn, SpecColumn};
 use crate::model::*;
-use crate::store::{NOTICE, NewDelivery};
+use crate::store::{Holding, NOTICE, NewDelivery};
 
 /// Inserts a delivery. If `unsettled`, images of its event are still to be fetched, and the delivery waits
-/// for them, at most until its due time. Otherwise it is due now.
+/// for them, at most until its due time. Otherwise it is due now. A delivery that is held waits for its end instead.
 pub(super) fn insert(
     tx: &Tx<'_>,
     event: EventSeq,
@@ -26,6 +26,9 @@ pub(super) fn insert_for(
     rules: &[RuleName],
     unsettled: bool,
 ) -> rusqlite::Result<DeliveryId> {
+    if let Some(held) = &new.held {
+        return insert_held(tx, event, new, rules, held);
+    }
     let id = tx.generators.delivery(tx.now);
     let waits = unsettled && new.due_at > tx.now;
     let due_at = match unsettled {
@@ -51,6 +54,39 @@ pub(super) fn insert_for(
         SpecColumn::of(&new.spec),
         NOTICE,
         Rank::Notice,
+        RulesColumn::of(rules, &new.spec),
+    ])?;
+    tx.notify_destination(&new.destination);
+    Ok(id)
+}
+
+/// Inserts a delivery that is held.
+fn insert_held(
+    tx: &Tx<'_>,
+    event: EventSeq,
+    new: &NewDelivery,
+    rules: &[RuleName],
+    held: &Holding,
+) -> rusqlite::Result<DeliveryId> {
+    let id = tx.generators.delivery(tx.now);
+    tx.prepare_cached(
+        "INSERT INTO deliveries (id, event_seq, destination, rank, trigger, state, form, created_at,
+                                 due_at, first_due_at, spec, held_for, held_hours, reported_at,
+                                 rules)
+         VALUES (?1, ?2, ?3, ?4, ?5, 'held', 'full', ?6, ?7, ?7, ?8, ?9, ?10, ?11, ?12)",
+    )?
+    .execute(params![
+        id,
+        event,
+        new.destination,
+        Rank::of(new.spec.severity),
+        new.trigger,
+        tx.now,
+        held.until,
+        SpecColumn::of(&new.spec),
+        held.held_for,
+        held.hours,
+        held.reported_at,
         RulesColumn::of(rules, &new.spec),
     ])?;
     tx.notify_destination(&new.destination);

@@ -37,7 +37,7 @@ fn erase(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<Vec<ImageId>> {
     tx.prepare_cached(
         "UPDATE deliveries SET state = 'discarded', reason = ?2, waits_for_images = 0,
                                lease_token = NULL, lease_until = NULL
-         WHERE event_seq = ?1 AND (state = 'pending' OR state = 'sending')",
+         WHERE event_seq = ?1 AND (state = 'pending' OR state = 'sending' OR state = 'held')",
     )?
     .execute(params![event, REASON])?;
     tx.prepare_cached(
@@ -46,8 +46,6 @@ fn erase(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<Vec<ImageId>> {
          WHERE event_seq = ?1 AND (state = 'kept' OR state = 'pending')",
     )?
     .execute(params![event, REASON])?;
-    tx.prepare_cached("DELETE FROM late WHERE event_seq = ?1 AND summary_seq IS NULL")?
-        .execute([event])?;
     remove_words(tx, event)?;
     incidents::forget_reporter(tx, event)?;
     tx.prepare_cached("UPDATE events SET users = NULL WHERE seq = ?1")?

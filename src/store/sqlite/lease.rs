@@ -8,7 +8,7 @@ use super::engine::tx::Tx;
 use super::leasing::{DueTimes, new_lease};
 use super::rows::{self, DELIVERY_COLUMNS, EVENT_COLUMNS, delivery_columns, event_columns};
 use super::values::signed;
-use super::{Database, IfAbandoned, feedback_status, incidents, messages, status_history};
+use super::{Database, IfAbandoned, feedback_status, held, incidents, messages, status_history};
 use crate::model::*;
 use crate::store::{KeptPayload, StoreError, Work};
 
@@ -144,6 +144,7 @@ pub(super) fn lease_due(
     lasts: Duration,
 ) -> rusqlite::Result<Vec<Lease<DeliveryId>>> {
     end_leases(tx, destination)?;
+    held::release_due(tx, destination)?;
     let ids = due_ids(tx, destination, tx.now, count)?;
     take(tx, ids, lasts)
 }
@@ -156,6 +157,7 @@ fn lease_probe(
     lasts: Duration,
 ) -> rusqlite::Result<Vec<Lease<DeliveryId>>> {
     end_leases(tx, destination)?;
+    held::release_due(tx, destination)?;
     let id = probe_id(tx, destination, turn, due_only)?;
     take(tx, id.into_iter().collect(), lasts)
 }
@@ -331,7 +333,7 @@ fn work(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Work> {
         },
         newest: match &incident {
             Some(incident) => incidents::newest_reports(conn, incident.id)?,
-            None => super::late_summaries::newest_reports(conn, &event)?,
+            None => held::newest_reports(conn, &event)?,
         },
         incident,
         shown,
@@ -392,7 +394,7 @@ fn next_due_at(
     destination: &DestinationName,
     now: Timestamp,
 ) -> rusqlite::Result<Option<Timestamp>> {
-    let mut next: Option<Timestamp> = None;
+    let mut next = held::next_due_at(conn, destination, now)?;
     for range in &RANGES {
         let rows = format!(
             "FROM deliveries WHERE destination = ?1 AND rank = '{}' AND tried = {}

@@ -155,7 +155,8 @@ fn settle_orphans(
                 let count = tx
                     .prepare_cached(
                         "SELECT count(*) FROM deliveries
-                         WHERE destination = ?1 AND (state = 'pending' OR state = 'sending')",
+                         WHERE destination = ?1
+                           AND (state = 'pending' OR state = 'sending' OR state = 'held')",
                     )?
                     .query_row([&destination], |row| row.get(0))?;
                 orphaned
@@ -222,7 +223,7 @@ fn end_all(
     reason: &str,
     ended: &mut Vec<(DeliveryId, DestinationName)>,
 ) -> rusqlite::Result<()> {
-    for state in ["pending", "sending"] {
+    for state in ["pending", "sending", "held"] {
         let mut end = tx.prepare_cached(&format!(
             "UPDATE deliveries SET state = iif(trigger = 'edit', 'discarded', 'dead'),
                                    reason = ?2, waits_for_images = 0,
@@ -247,6 +248,16 @@ pub(super) const PERHAPS_TWICE: &str =
 pub(super) const MOVE_WAITING: &str = "UPDATE deliveries SET destination = ?2, due_since = ?3
      WHERE destination = ?1 AND rank = ?4 AND tried = ?5 AND state = 'pending'";
 
+/// Selects held deliveries whose event has a delivery of the new name.
+pub(super) const HELD_TWICE: &str = "SELECT id, event_seq, trigger, created_at FROM deliveries AS d
+     WHERE destination = ?1 AND state = 'held'
+       AND EXISTS (SELECT 1 FROM deliveries h
+                   WHERE h.event_seq = d.event_seq AND h.destination = ?2)";
+
+/// Moves held deliveries.
+pub(super) const MOVE_HELD: &str =
+    "UPDATE deliveries SET destination = ?2 WHERE destination = ?1 AND state = 'held'";
+
 /// Moves deliveries in flight, so that their retries are not delayed.
 pub(super) const MOVE_LEASED: &str = "UPDATE deliveries SET destination = ?2, due_since = ?3
      WHERE destination = ?1 AND state = 'sending'";
@@ -265,13 +276,17 @@ fn rename_destination(
     }
     for rank in Rank::ALL.iter().copied().rev() {
         for (old, tried) in old.iter().flat_map(|old| [(old, false), (old, true)]) {
-            let discarded = discard_twice(tx, old, new, (rank, tried))?;
+            let range = params![old, new, rank, tried];
+            let discarded = discard_twice(tx, PERHAPS_TWICE, range, new)?;
             renamed.discarded.extend(discarded);
             let mut waiting = tx.prepare_cached(MOVE_WAITING)?;
             moved += waiting.execute(params![old, new, tx.uptime, rank, tried])?;
         }
     }
     for old in old {
+        let discarded = discard_twice(tx, HELD_TWICE, params![old, new], new)?;
+        renamed.discarded.extend(discarded);
+        moved += tx.prepare_cached(MOVE_HELD)?.execute(params![old, new])?;
         forget_missing(tx, old)?;
     }
     if moved > 0 {
@@ -281,16 +296,16 @@ fn rename_destination(
     Ok(renamed)
 }
 
-/// Discards waiting messages of `old` that `new` has or will get. Returns them.
+/// Discards the messages that `sql` selects and that `new` has or will get. Returns them.
 fn discard_twice(
     tx: &Tx<'_>,
-    old: &DestinationName,
+    sql: &str,
+    range: impl rusqlite::Params,
     new: &DestinationName,
-    (rank, tried): (Rank, bool),
 ) -> rusqlite::Result<Vec<DeliveryId>> {
     let found: Vec<(DeliveryId, EventSeq, Trigger, Timestamp)> = tx
-        .prepare_cached(PERHAPS_TWICE)?
-        .query_map(params![old, new, rank, tried], |row| {
+        .prepare_cached(sql)?
+        .query_map(range, |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })?
         .collect::<rusqlite::Result<_>>()?;
@@ -304,11 +319,11 @@ fn discard_twice(
     Ok(discarded)
 }
 
-/// Returns the destinations of pending or leased deliveries. It steps through an index, so the cost
+/// Returns the destinations of pending, leased or held deliveries. It steps through an index, so the cost
 /// depends on the number of destinations only.
 fn destinations_with_work(tx: &Tx<'_>) -> rusqlite::Result<Vec<DestinationName>> {
     let mut found = Vec::new();
-    for state in ["pending", "sending"] {
+    for state in ["pending", "sending", "held"] {
         let mut next = tx.prepare_cached(&format!(
             "SELECT min(destination) FROM deliveries WHERE state = '{state}' AND destination > ?1"
         ))?;

@@ -235,7 +235,7 @@ fn deliveries_query(filter: &DeliveryFilter, state: Option<DeliveryState>) -> Qu
     }
     let order = match state {
         // Prevent the index in id order: SQLite would scan all deliveries, of which few are open.
-        Some(DeliveryState::Pending | DeliveryState::Sending) => "+d.id DESC",
+        Some(DeliveryState::Pending | DeliveryState::Sending | DeliveryState::Held) => "+d.id DESC",
         Some(
             DeliveryState::Delivered
             | DeliveryState::Dead

@@ -52,7 +52,7 @@ pub(super) const OLD_BODIES: &str = "
       AND b.event_seq <= (SELECT seq FROM events WHERE received_at < ?1
                           ORDER BY received_at DESC LIMIT 1)
       AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event_seq = b.event_seq
-                      AND (d.state = 'pending' OR d.state = 'sending'))
+                      AND (d.state = 'pending' OR d.state = 'sending' OR d.state = 'held'))
     ORDER BY b.event_seq LIMIT ?2";
 
 /// Selects events that are too old entirely, by the same method.
@@ -60,7 +60,7 @@ pub(super) const OLD_EVENTS: &str = "
     SELECT e.seq FROM events e
     WHERE e.received_at < ?1
       AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event_seq = e.seq
-                      AND (d.state = 'pending' OR d.state = 'sending'))
+                      AND (d.state = 'pending' OR d.state = 'sending' OR d.state = 'held'))
     ORDER BY e.received_at LIMIT ?2";
 
 pub(super) fn sweep(

@@ -30,7 +30,8 @@ macro_rules! delivery_columns {
     () => {
         "d.id, d.event_seq, e.id AS event_id, d.destination, d.spec, d.rank, d.trigger, d.state,
          d.form, d.attempts, d.created_at, d.due_at, d.first_due_at, d.reason, d.failures, d.unanswered,
-         d.failed_at, d.due_since, d.incident_id, d.silence_id, d.rules"
+         d.failed_at, d.due_since, d.incident_id, d.silence_id, d.rules, d.held_for,
+          (SELECT id FROM events WHERE seq = d.summary_seq)"
     };
 }
 
@@ -78,12 +79,14 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
             Some(RulesColumn(rules)) => rules,
             None => vec![spec.rule.clone()],
         },
+        held_for: row.get(21)?,
+        summary: row.get(22)?,
         spec,
     })
 }
 
 /// How many columns [`delivery`] reads.
-pub(super) const DELIVERY_COLUMNS: usize = 21;
+pub(super) const DELIVERY_COLUMNS: usize = 23;
 
 /// Reads an event from the column `at` on.
 pub(super) fn event(row: &Row<'_>, at: usize) -> rusqlite::Result<StoredEvent> {

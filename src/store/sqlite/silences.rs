@@ -223,7 +223,7 @@ fn suppress_waiting(tx: &Tx<'_>, silence: SilenceId, ids: &[DeliveryId]) -> rusq
 fn waiting(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Option<Waiting>> {
     conn.prepare_cached(
         "SELECT event_seq, destination, rank, spec, rules FROM deliveries
-         WHERE id = ?1 AND state = 'pending' AND trigger = 'event'",
+         WHERE id = ?1 AND state IN ('pending', 'held') AND trigger = 'event'",
     )?
     .query_row([id], |row| {
         let spec: SpecColumn = row.get("spec")?;
@@ -317,7 +317,7 @@ fn button_silence(
 fn waiting_of(conn: &Connection, incident: IncidentId) -> rusqlite::Result<Vec<DeliveryId>> {
     conn.prepare_cached(
         "SELECT d.id FROM incident_events i JOIN deliveries d ON d.event_seq = i.event_seq
-         WHERE i.incident_id = ?1 AND d.state = 'pending' AND d.trigger = 'event'
+         WHERE i.incident_id = ?1 AND d.state IN ('pending', 'held') AND d.trigger = 'event'
          ORDER BY i.event_seq DESC LIMIT ?2",
     )?
     .query_map(params![incident, signed(SILENCE_WAITING_MAX)], |row| {

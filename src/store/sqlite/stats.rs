@@ -74,6 +74,7 @@ fn queues(conn: &Connection) -> rusqlite::Result<Vec<QueueStats>> {
         DeliveryState::Pending,
         DeliveryState::Sending,
         DeliveryState::Dead,
+        DeliveryState::Held,
     ] {
         let mut counted = conn.prepare_cached(&count_sql(state))?;
         let mut counted = counted.query([])?;
@@ -87,19 +88,22 @@ fn queues(conn: &Connection) -> rusqlite::Result<Vec<QueueStats>> {
                     pending: 0,
                     sending: 0,
                     dead: 0,
+                    held: 0,
                     oldest_at: None,
                 });
             match state {
                 DeliveryState::Pending => queue.pending = count,
                 DeliveryState::Sending => queue.sending = count,
                 DeliveryState::Dead => queue.dead = count,
+                DeliveryState::Held => queue.held = count,
                 DeliveryState::Delivered
                 | DeliveryState::Discarded
                 | DeliveryState::Unconfirmed
                 | DeliveryState::Merged
                 | DeliveryState::Suppressed => {}
             }
-            if state != DeliveryState::Dead {
+            // What is dead or held is not late.
+            if matches!(state, DeliveryState::Pending | DeliveryState::Sending) {
                 let made = created_at(conn, row.get(2)?)?;
                 queue.oldest_at = Some(queue.oldest_at.map_or(made, |oldest| oldest.min(made)));
             }

@@ -91,6 +91,7 @@ keyed!(
     ImageState, "state of an image";
     ImageFormat, "format of an image";
     Form, "form";
+    HeldFor, "reason of a held delivery";
     OutcomeKind, "outcome";
     Rank, "rank";
     Severity, "severity";
@@ -134,6 +135,11 @@ impl SpecColumn {
                 .collect(),
             news: spec.news.map(|news| news.key().to_owned()),
         }
+    }
+
+    /// Returns the same spec with these mentions.
+    pub(super) fn mentioning(self, mentions: Vec<String>) -> Self {
+        Self { mentions, ..self }
     }
 
     pub(super) fn into_spec(self, severity: Severity) -> MessageSpec {

@@ -19,6 +19,7 @@ fn terms(from: u64, steps: Vec<EscalationStep>) -> GroupTerms {
         repeat_after: Some(Duration::from_secs(4 * 3600)),
         resolve_after: Duration::from_secs(30 * MINUTE),
         steps,
+        hold: None,
     }
 }
 

@@ -85,6 +85,7 @@ fn late_images_repeat_the_first_message_without_mentions() {
         spec: spec(&[]),
         trigger: Trigger::LateImages,
         due_at: at(0) + Duration::from_secs(3),
+        held: None,
     };
     assert_eq!(follow_ups(0b1, messages, at(0)), [expected]);
 }

@@ -3,6 +3,7 @@
 mod attempt;
 mod failover;
 mod feedback_status;
+mod held;
 mod incident;
 mod late_images;
 mod silence;

@@ -58,7 +58,7 @@ CREATE TABLE deliveries (
            OR trigger = 'replay' OR trigger = 'test' OR trigger = 'incident'),
     state            TEXT    NOT NULL
         CHECK (state = 'pending' OR state = 'sending' OR state = 'delivered' OR state = 'dead'
-           OR state = 'discarded' OR state = 'unconfirmed' OR state = 'merged'
+           OR state = 'discarded' OR state = 'unconfirmed' OR state = 'held' OR state = 'merged'
            OR state = 'suppressed'),
     form             TEXT    NOT NULL
         CHECK (form = 'full' OR form = 'no_images' OR form = 'post' OR form = 'text'),
@@ -82,10 +82,17 @@ CREATE TABLE deliveries (
     incident_id      INTEGER,                     -- the incident whose messages count a merged report
     silence_id       INTEGER,                     -- the silence that muted it
     rules            TEXT,                        -- JSON: the rules that name the destination; NULL: the one in `spec`
+    summary_seq      INTEGER,                     -- the event of the summary that counts it
+    -- Why it is held or was summarised, and the windows of `hold`.
+    held_for         TEXT
+        CHECK (held_for IS NULL OR held_for = 'late' OR held_for = 'hold' OR held_for = 'stale'),
+    held_hours       TEXT,
+    reported_at      INTEGER,                     -- when its report was made; NULL unless held or summarised
     again            INTEGER NOT NULL DEFAULT 0 CHECK (again IN (0, 1)),
     CHECK ((trigger = 'edit') = (edits IS NOT NULL)),
     CHECK (again = 0 OR trigger = 'edit'),
-    CHECK (state <> 'merged' OR incident_id IS NOT NULL),
+    CHECK (state <> 'merged' OR incident_id IS NOT NULL OR summary_seq IS NOT NULL),
+    CHECK (state <> 'held' OR held_for IS NOT NULL),
     CHECK (state <> 'suppressed' OR silence_id IS NOT NULL),
     CHECK (trigger <> 'edit' OR state <> 'dead'),
     CHECK ((state = 'sending') = (lease_token IS NOT NULL)),
@@ -98,6 +105,8 @@ CREATE INDEX deliveries_leased ON deliveries (destination, lease_until) WHERE st
 CREATE INDEX deliveries_ended ON deliveries (state, destination, id)
     WHERE state = 'dead' OR state = 'discarded' OR state = 'unconfirmed';
 CREATE INDEX deliveries_suppressed ON deliveries (silence_id, id) WHERE state = 'suppressed';
+CREATE INDEX deliveries_held ON deliveries (destination, due_at) WHERE state = 'held';
+CREATE INDEX deliveries_summarised ON deliveries (summary_seq, reported_at) WHERE summary_seq IS NOT NULL;
 CREATE INDEX deliveries_by_event ON deliveries (event_seq, destination);
 -- A message has at most one open edit, so that two edits of it are never in flight together.
 CREATE UNIQUE INDEX deliveries_editing ON deliveries (edits)
@@ -112,21 +121,6 @@ CREATE TABLE messages (
     sent_at     INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX messages_by_event ON messages (event_seq, destination, delivery_id);
-
--- Late reports that a destination gets in a summary. `summary_seq` is NULL until the summary exists.
-CREATE TABLE late (
-    event_seq   INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
-    destination TEXT    NOT NULL,
-    rule        TEXT    NOT NULL,
-    severity    TEXT    NOT NULL
-        CHECK (severity = 'critical' OR severity = 'warning' OR severity = 'info'),
-    spec       TEXT    NOT NULL,
-    reported_at INTEGER NOT NULL,
-    summary_seq INTEGER REFERENCES events (seq) ON DELETE CASCADE,
-    PRIMARY KEY (event_seq, destination)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX late_untold ON late (rule, destination, reported_at) WHERE summary_seq IS NULL;
-CREATE INDEX late_told ON late (summary_seq, reported_at) WHERE summary_seq IS NOT NULL;
 
 -- Reports that are counted together: those that a rule matched, of one type (`kind`) and with the same values of
 -- its `group_by` (`key`). The other columns are what timers depend on (see decide/incident.rs).

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::*;
 use crate::store::sqlite::feedback_rows::actor;
 use crate::store::sqlite::values::unsigned;
+use crate::toml_reader::zone;
 
 /// The stored form of [`GroupTerms`].
 #[derive(Serialize, Deserialize)]
@@ -20,6 +21,40 @@ struct Terms {
     resolve_after_ms: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     steps: Vec<Step>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    hold: Vec<Held>,
+}
+
+/// The stored form of a [`Window`] of `hold`.
+#[derive(Serialize, Deserialize)]
+struct Held {
+    written: String,
+    /// From Monday.
+    days: [bool; 7],
+    /// Minutes after midnight; absent: the whole day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    minutes: Option<[u16; 2]>,
+    zone: String,
+}
+
+impl Held {
+    fn of(window: &Window) -> Self {
+        Self {
+            written: window.written.clone(),
+            days: window.days,
+            minutes: window.minutes.map(|Minutes { start, end }| [start, end]),
+            zone: window.zone_name(),
+        }
+    }
+
+    fn into_window(self) -> Option<Window> {
+        Some(Window {
+            written: self.written,
+            days: self.days,
+            minutes: self.minutes.map(|[start, end]| Minutes { start, end }),
+            zone: zone(&self.zone)?,
+        })
+    }
 }
 
 /// The stored form of [`EscalationStep`]. One of `count` and `after_ms` is present.
@@ -61,6 +96,12 @@ pub(super) fn write_terms(terms: &GroupTerms) -> String {
         repeat_after_ms: terms.repeat_after.map(millis),
         resolve_after_ms: millis(terms.resolve_after),
         steps: steps.collect(),
+        hold: terms
+            .hold
+            .iter()
+            .flat_map(|hours| &hours.0)
+            .map(Held::of)
+            .collect(),
     };
     serde_json::to_string(&terms).expect("texts and numbers are JSON")
 }
@@ -79,12 +120,15 @@ fn read_terms(text: &str) -> Option<GroupTerms> {
             send_to: step.send_to.into_iter().map(DestinationName::new).collect(),
         })
     };
+    let hold = terms.hold.into_iter().map(Held::into_window);
+    let hold = Hours(hold.collect::<Option<_>>()?);
     Some(GroupTerms {
         from: terms.from,
         interval: Duration::from_millis(terms.interval_ms),
         repeat_after: terms.repeat_after_ms.map(Duration::from_millis),
         resolve_after: Duration::from_millis(terms.resolve_after_ms),
         steps: terms.steps.into_iter().map(step).collect::<Option<_>>()?,
+        hold: Some(hold).filter(|hold| !hold.0.is_empty()),
     })
 }
 

@@ -307,6 +307,7 @@ fn send(
         },
         trigger: Trigger::Incident,
         due_at: tx.now,
+        held: decide::held(&incident.progress, tx.now),
     };
     deliveries::insert(tx, event, &new, false)?;
     Ok(())
@@ -353,7 +354,7 @@ fn send_digest(tx: &Tx<'_>, incident: &mut Incident) -> rusqlite::Result<()> {
         let waits = tx
             .prepare_cached(
                 "SELECT 1 FROM deliveries WHERE event_seq = ?1 AND destination = ?2
-                   AND (state = 'pending' OR state = 'sending')",
+                   AND (state = 'pending' OR state = 'sending' OR state = 'held')",
             )?
             .exists(params![event, destination])?;
         if !waits

@@ -5,8 +5,8 @@ use rusqlite::Connection;
 use super::super::engine::migrations::{self, STEPS};
 use super::super::engine::{connection, event_id_index};
 use super::super::{
-    complete_attempt, edits, failover, feedback_status, image_leases, incidents, late_images,
-    late_summaries, lease, orphans, queries, retention, silences, stats, status_outbox,
+    complete_attempt, edits, failover, feedback_status, held, image_leases, incidents, late_images,
+    lease, orphans, queries, retention, silences, stats, status_outbox,
 };
 use crate::model::{
     DeliveryId, DeliveryState, EventSeq, EventState, SilenceId, Timestamp, Trigger,
@@ -232,12 +232,17 @@ fn statements() -> Vec<String> {
         ]
         .map(str::to_owned),
     );
-    let of_late = [
-        late_summaries::NEWEST_UNSUMMARISED,
-        late_summaries::TELL,
-        late_summaries::NEWEST_REPORTS,
+    let of_held = [
+        held::DUE[0],
+        held::DUE[1],
+        held::STALE,
+        held::ANY_STALE,
+        held::NEWEST_REPORTS,
+        held::SUMMARISED,
+        orphans::HELD_TWICE,
+        orphans::MOVE_HELD,
     ];
-    statements.extend(of_late.map(str::to_owned));
+    statements.extend(of_held.map(str::to_owned));
     let since = Some(Timestamp::from_millis(0));
     let all = EventFilter {
         limit: 9,
