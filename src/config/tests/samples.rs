@@ -17,6 +17,7 @@ const FULL: &str = include_str!("../../../docs/relay.full.toml");
 
 const WHITE_SCREEN: &str = include_str!("../../../tests/events/white-screen.json");
 
+const CRASH: &str = include_str!("../../../tests/events/crash.json");
 const STATUS_CHANGED: &str = include_str!("../../../tests/events/status-changed.json");
 
 const VARIABLES: &[(&str, &str)] = &[
@@ -75,10 +76,11 @@ fn full() -> (Folder, Config) {
         )
         .with("templates/webhook/warehouse.hbs", "{}")
         .with("tests/events/white-screen.json", WHITE_SCREEN)
+        .with("tests/events/crash.json", CRASH)
         .with("tests/events/status-changed.json", STATUS_CHANGED);
     let loaded = folder.load(VARIABLES);
     assert_eq!(loaded.report(), "");
-    assert_eq!(loaded.tests.len(), 3);
+    assert_eq!(loaded.tests.len(), 4);
     (folder, loaded.config.unwrap())
 }
 
