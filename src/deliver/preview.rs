@@ -103,6 +103,7 @@ fn message_data(
         received_at: now,
         delivery,
         trigger,
+        is_main: false,
         spec: spec.clone(),
         app_name: names.app_name(event).to_owned(),
         mentions: match trigger {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::event::keyed;
 use super::{
     DestinationName, EventSeq, FeedbackKind, FeedbackState, Private, RuleName, Severity,
-    Summarised, Timestamp,
+    Summarised, Timestamp, similar,
 };
 
 /// An incident ends after this time at the latest. Further reports open a new one, which is linked to it.
@@ -23,6 +23,18 @@ pub const EDIT_PACE_MIN: Duration = Duration::from_secs(5);
 
 /// How many of its newest reports an incident's message quotes at most.
 pub const INCIDENT_NEWEST_MAX: usize = 3;
+
+/// How many kinds of words an incident's message quotes at most.
+pub const INCIDENT_WORDS_MAX: usize = 3;
+
+/// How many images of its newest reports an incident's message shows at most.
+pub const INCIDENT_IMAGES_MAX: usize = 4;
+
+/// How long after its end an incident is mentioned as an earlier one.
+pub const SEEN_BEFORE_FOR: Duration = Duration::from_secs(14 * 86_400);
+
+/// How many of the newest reports of an earlier incident are compared.
+pub const EARLIER_COMPARED_MAX: usize = 20;
 
 /// How many incidents of one rule are open at once. Reports with further keys are counted together in one
 /// collective incident, which has no key and merges all of them. So a storm over a thousand pages is not a
@@ -264,6 +276,72 @@ pub struct IncidentReports {
     pub incident: Option<Incident>,
     /// The newest reports whose text is kept, newest first, at most [`INCIDENT_NEWEST_MAX`].
     pub newest: Vec<Summarised>,
+    /// What its newest reports say.
+    pub words: ReportWords,
+    /// The ended incident that was probably about the same fault; `None` if there was none.
+    pub seen_before: Option<SeenBefore>,
+}
+
+/// An ended incident that was probably about the same fault as another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenBefore {
+    /// Without what is counted from other tables.
+    pub incident: Incident,
+    /// Whether only its reports are similar. Otherwise, it has the same rule and key.
+    pub is_similar: bool,
+    /// The display name of whoever acted on it last; `None` if unknown.
+    pub by_name: Option<Private>,
+}
+
+/// What reports say, grouped by similar words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReportWords {
+    /// The number of groups.
+    pub kinds: u64,
+    /// The largest groups, at most [`INCIDENT_WORDS_MAX`].
+    pub largest: Vec<AlikeReports>,
+}
+
+/// Reports with similar words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlikeReports {
+    /// The number of reports.
+    pub count: u64,
+    /// What the newest of them says.
+    pub sample: Private,
+}
+
+impl ReportWords {
+    /// Groups descriptions, the newest first.
+    pub fn of(descriptions: &[&Private]) -> Self {
+        let texts: Vec<&str> = descriptions.iter().map(|text| text.expose()).collect();
+        let groups = similar::group(&texts);
+        let largest = groups.iter().take(INCIDENT_WORDS_MAX);
+        let largest = largest.filter_map(|alike| {
+            Some(AlikeReports {
+                count: u64::try_from(alike.count).ok()?,
+                sample: (*descriptions.get(alike.first)?).clone(),
+            })
+        });
+        Self {
+            kinds: u64::try_from(groups.len()).unwrap_or(u64::MAX),
+            largest: largest.collect(),
+        }
+    }
+
+    /// Returns whether the most frequent words of both are similar.
+    pub fn resemble(&self, other: &Self) -> bool {
+        let most_frequent = |words: &Self| Some(words.largest.first()?.sample.clone());
+        match (most_frequent(self), most_frequent(other)) {
+            (Some(one), Some(other)) => similar::are_similar(one.expose(), other.expose()),
+            (_, _) => false,
+        }
+    }
+
+    /// Returns whether at least two reports are alike. Otherwise the newest texts say as much.
+    pub fn are_grouped(&self) -> bool {
+        self.largest.first().is_some_and(|alike| alike.count > 1)
+    }
 }
 
 impl IncidentReports {

@@ -61,6 +61,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("test", "测试", "Test"),
     ("unknown_app", "未知应用", "unknown app"),
     ("user", "用户", "User"),
+    ("words", "说法种类", "Kinds of words"),
 ];
 
 /// Returns the word for `key`.
@@ -275,6 +276,14 @@ pub(super) fn incident_state(locale: Locale, state: IncidentState, terms: &Group
 /// Returns the label of the number of values that a collective incident counts.
 pub(super) const fn further_keys(locale: Locale) -> &'static str {
     pick(locale, "其他分组数", "Further groups")
+}
+
+/// Introduces an earlier incident.
+pub(super) const fn seen_before(locale: Locale, is_similar: bool) -> &'static str {
+    match is_similar {
+        true => pick(locale, "曾有相似的反馈", "Similar reports before"),
+        false => pick(locale, "曾经出现", "Seen before"),
+    }
 }
 
 /// Describes an open incident that was done before.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::MergingIncident;
+use super::{EarlierIncidents, MergingIncident};
 use crate::model::*;
 
 /// The validated `[store]` section.
@@ -166,12 +166,15 @@ pub enum Accepted {
 pub struct Work {
     pub delivery: Delivery,
     pub event: StoredEvent,
-    /// The event's images in order.
+    /// The event's images in order. For an incident: images of its newest reports.
     pub images: Vec<Image>,
-    /// For a summary or an incident: the newest reports in it, newest first.
+    /// For a summary or an incident: the newest reports in it, newest first. Those of an incident are compared, at
+    /// most [`similar::COMPARED_MAX`].
     pub newest: Vec<StoredEvent>,
     /// The incident that sends the message; `None` for other messages.
     pub incident: Option<Box<Incident>>,
+    /// For an incident: earlier ones that may have been about the same fault.
+    pub earlier: EarlierIncidents,
     /// For [`Trigger::LateImages`]: ordinals of the images that the destination already got, one bit
     /// each.
     pub shown: u32,

@@ -1,12 +1,15 @@
 //! Implements `incidents show`: shows everything about one incident.
 
 use super::super::context::{Context, Exit, Failure};
-use super::super::events::Opened;
+use super::super::events::{Opened, triage};
 use super::super::{text, values, words};
 use super::key_text;
 use crate::config::Needs;
 use crate::model::{DeliveryState, IncidentId, IncidentState, IncidentTimer, Private, Trigger};
-use crate::view::{IncidentMessageView, IncidentView, ReportView, StepView, TermsView};
+use crate::view::{
+    FeedbackView, IncidentMessageView, IncidentView, ReportView, SeenBeforeView, StepView,
+    TermsView,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -85,9 +88,40 @@ fn head_text(incident: &IncidentView) -> String {
     if let Some(ended_at) = summary.ended_at {
         out.push_str(&line("ended", &ended_at.to_string()));
     }
+    if let Some(handled) = &incident.handled {
+        out.push_str(&line("handled", &handled_text(handled)));
+    }
     let previous = incident.previous.map(|id| id.to_string());
     out.push_str(&line("previous", &words::or_dash(previous.as_deref())));
+    if let Some(seen) = &incident.seen_before {
+        out.push_str(&line("seen before", &seen_text(seen)));
+    }
     out
+}
+
+/// Describes the last button action.
+fn handled_text(handled: &FeedbackView) -> String {
+    let (status, by) = (triage::word(handled.status), triage::who(&handled.by));
+    format!("{status} by {by}, {}", handled.changed_at)
+}
+
+/// Describes an earlier incident.
+fn seen_text(seen: &SeenBeforeView) -> String {
+    let ended_at = seen.ended_at.map(|at| at.to_string());
+    let mut said = format!(
+        "{}, {} {}, {}",
+        seen.id,
+        seen.state,
+        words::or_dash(ended_at.as_deref()),
+        words::counted(seen.count, "report")
+    );
+    if let Some(handled) = &seen.handled {
+        said.push_str(&format!(", {}", handled_text(handled)));
+    }
+    if seen.similar {
+        said.push_str(" (similar reports)");
+    }
+    said
 }
 
 /// Returns the state, and what it means.
@@ -202,7 +236,9 @@ mod tests {
     use super::*;
     use crate::cli::incidents::an_incident;
     use crate::cli::tests::a_delivery;
-    use crate::model::{EventId, IncidentNews, Timestamp};
+    use crate::model::{
+        Actor, ChangeSource, EventId, FeedbackState, FeedbackStatus, IncidentNews, Timestamp,
+    };
     use crate::view::{IncidentSummary, TimerView};
 
     const AT: Timestamp = Timestamp::from_millis(1_711_111_711_000);
@@ -248,6 +284,22 @@ mod tests {
             .collect()
     }
 
+    fn handled(status: FeedbackStatus) -> FeedbackView {
+        let state = FeedbackState {
+            status,
+            changed_at: AT,
+            by: Actor {
+                name: Some(Private::new("Han\u{1b}")),
+                id: Some(Private::new("U1")),
+                app: None,
+            },
+            through: ChangeSource::Slack,
+            undo_until: None,
+            local_only: false,
+        };
+        state.into()
+    }
+
     fn incident() -> IncidentView {
         let mut message = a_delivery();
         message.trigger = Trigger::Incident;
@@ -259,8 +311,17 @@ mod tests {
         IncidentView {
             summary: an_incident(),
             claimed: true,
+            handled: Some(handled(FeedbackStatus::PROCESSING)),
             trend: [12, 40],
             previous: Some(IncidentId(2)),
+            seen_before: Some(SeenBeforeView {
+                id: IncidentId(1),
+                state: IncidentState::Done,
+                ended_at: Some(AT),
+                count: 40,
+                similar: true,
+                handled: Some(handled(FeedbackStatus::PROCESSED)),
+            }),
             terms: terms(),
             timers: timers(),
             messages: vec![message.into(), edit.into()],

@@ -83,7 +83,7 @@ pub(in crate::store) fn report(
     }
     incident.count += 1;
     incident.last_at = incident.last_at.max(now);
-    incident.edit_due |= incident.shown_at.is_some();
+    show_news(incident);
     is_merged(incident)
 }
 
@@ -370,6 +370,11 @@ fn show(incident: &mut IncidentProgress, now: Timestamp) -> IncidentEffect {
     incident.shown_at = Some(now);
     incident.edit_due = false;
     IncidentEffect::Edit
+}
+
+/// Requests an edit of its messages, because they can show more.
+pub(in crate::store) fn show_news(incident: &mut IncidentProgress) {
+    incident.edit_due |= incident.shown_at.is_some();
 }
 
 /// Ends an incident. Its messages show the end at once. A successor has messages of its own, so only other

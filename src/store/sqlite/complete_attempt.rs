@@ -119,6 +119,9 @@ fn finish_attempt(
         if status_history::changed_since_made(tx, id)? {
             edits::request_all(tx, held.event)?;
         }
+        if decided.edit {
+            edits::request(tx, id)?;
+        }
     }
     if decided.late_images {
         late_images::send_late_images(tx, held.event)?;

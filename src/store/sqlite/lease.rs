@@ -10,7 +10,7 @@ use super::rows::{self, DELIVERY_COLUMNS, EVENT_COLUMNS, delivery_columns, event
 use super::values::signed;
 use super::{Database, IfAbandoned, feedback_status, incidents, messages, status_history};
 use crate::model::*;
-use crate::store::{KeptPayload, StoreError, Work};
+use crate::store::{EarlierIncidents, KeptPayload, StoreError, Work};
 
 impl Database {
     /// See [`crate::store::Store::lease_due`].
@@ -325,13 +325,18 @@ fn work(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Work> {
     };
     let incident = incidents::of_event(conn, &event)?;
     Ok(Work {
-        images: match more.images {
-            true => rows::images_of(conn, event.seq)?,
-            false => Vec::new(),
+        images: match &incident {
+            Some(incident) => incidents::images(conn, incident.id)?,
+            None if more.images => rows::images_of(conn, event.seq)?,
+            None => Vec::new(),
         },
         newest: match &incident {
-            Some(incident) => incidents::newest_reports(conn, incident.id)?,
+            Some(incident) => incidents::newest_reports(conn, incident.id, similar::COMPARED_MAX)?,
             None => super::late_summaries::newest_reports(conn, &event)?,
+        },
+        earlier: match &incident {
+            Some(incident) => incidents::earlier(conn, incident)?,
+            None => EarlierIncidents::default(),
         },
         incident,
         shown,

@@ -153,6 +153,7 @@ CREATE TABLE incidents (
     ended_at     INTEGER,
     next_at      INTEGER,                         -- when the next timer is due
     previous     INTEGER,                         -- the last incident with this key
+    fault_hash   BLOB,                            -- of type, app and fault; NULL unless it is grouped by both
     -- The last button action: the status that it set, when, and by whom. NULL if there was none.
     status       INTEGER,
     acted_at     INTEGER,
@@ -177,6 +178,9 @@ CREATE INDEX incidents_by_key ON incidents (rule, key_hash, id);
 CREATE INDEX incidents_merging ON incidents (id) WHERE state = 'open' AND shown_at IS NOT NULL;
 CREATE INDEX incidents_due ON incidents (next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX incidents_ended ON incidents (ended_at) WHERE ended_at IS NOT NULL;
+-- Only those whose messages people have seen.
+CREATE INDEX incidents_by_fault ON incidents (fault_hash, ended_at)
+    WHERE fault_hash IS NOT NULL AND shown_at IS NOT NULL AND ended_at IS NOT NULL;
 CREATE INDEX incidents_by_event ON incidents (event_seq) WHERE event_seq IS NOT NULL;
 
 CREATE TABLE incident_events (

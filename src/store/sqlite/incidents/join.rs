@@ -201,6 +201,20 @@ fn key_hash(kind: Option<FeedbackKind>, key: &str) -> Vec<u8> {
     user_key(&format!("{kind}\n{key}")).to_vec()
 }
 
+/// Returns the hash of type, app and fault; `None` unless the rule groups by both, and the report has both.
+fn fault_hash(planned: &PlannedIncident) -> Option<Vec<u8>> {
+    let value = |wanted: GroupKey| {
+        let mut values = planned.key.0.iter();
+        let (_, value) = values.find(|(key, _)| *key == wanted)?;
+        value.clone()
+    };
+    let both = IncidentKey(vec![
+        (GroupKey::App, Some(value(GroupKey::App)?)),
+        (GroupKey::Fault, Some(value(GroupKey::Fault)?)),
+    ]);
+    Some(key_hash(planned.kind, &columns::write_key(&both)))
+}
+
 /// Returns the open incident with this key. One whose time is over ends first.
 fn open_incident(tx: &Tx<'_>, rule: &RuleName, hash: &[u8]) -> rusqlite::Result<Option<Current>> {
     let found = tx
@@ -235,9 +249,9 @@ fn insert(
     tx.prepare_cached(
         "INSERT INTO incidents (rule, kind, key, key_hash, severity, terms, state, opened_at, last_at,
                                 count, edit_due, digested, digested_at, notified, notified_at,
-                                steps_done, claimed, previous)
+                                steps_done, claimed, previous, fault_hash)
          VALUES (:rule, :kind, :key, :hash, :severity, :terms, 'open', :now, :now,
-                 0, 0, 0, :now, 0, :now, 0, 0, :previous)",
+                 0, 0, 0, :now, 0, :now, 0, 0, :previous, :fault_hash)",
     )?
     .execute(named_params! {
         ":rule": planned.rule.as_str(),
@@ -248,6 +262,7 @@ fn insert(
         ":terms": columns::write_terms(&planned.terms),
         ":now": tx.now,
         ":previous": previous,
+        ":fault_hash": fault_hash(planned),
     })?;
     Ok(Current {
         id: IncidentId(tx.last_insert_rowid()),

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{actions, columns, timers};
+use super::{actions, columns, content, timers};
 use crate::model::*;
 use crate::store::sqlite::rows;
 use crate::store::sqlite::values::{signed, unsigned};
 use crate::store::{
-    INCIDENT, IncidentFilter, IncidentRecord, MergingIncident, decide, read_incident,
+    EarlierIncidents, INCIDENT, IncidentFilter, IncidentRecord, MergingIncident, decide,
+    read_incident,
 };
 
 /// The length of each of the two periods that a trend compares.
@@ -125,6 +126,18 @@ pub(super) fn counting(conn: &Connection, event: EventSeq) -> rusqlite::Result<V
         .collect()
 }
 
+/// Returns the newest reports of an incident and the earlier incidents, as a message shows them.
+pub(super) fn content(
+    conn: &Connection,
+    id: IncidentId,
+) -> rusqlite::Result<Option<(Vec<StoredEvent>, EarlierIncidents)>> {
+    let Some(incident) = timers::find(conn, id)? else {
+        return Ok(None);
+    };
+    let newest = content::newest_reports(conn, id, similar::COMPARED_MAX)?;
+    Ok(Some((newest, content::earlier(conn, &incident)?)))
+}
+
 /// Returns the incident that an event of the relay belongs to; `None` for any other event.
 pub(in crate::store::sqlite) fn of_event(
     conn: &Connection,
@@ -141,28 +154,6 @@ pub(in crate::store::sqlite) fn of_event(
         Some(incident) => Ok(Some(Box::new(with_counts(conn, incident)?))),
         None => Ok(None),
     }
-}
-
-/// Selects the newest reports of an incident whose text is kept.
-pub(in crate::store::sqlite) const NEWEST: &str = "
-    SELECT i.event_seq FROM incident_events i
-    WHERE i.incident_id = ?1 AND EXISTS (SELECT 1 FROM bodies b WHERE b.event_seq = i.event_seq)
-    ORDER BY i.event_seq DESC LIMIT ?2";
-
-/// Returns the newest reports of an incident, newest first.
-pub(in crate::store::sqlite) fn newest_reports(
-    conn: &Connection,
-    id: IncidentId,
-) -> rusqlite::Result<Vec<StoredEvent>> {
-    let newest: Vec<EventSeq> = conn
-        .prepare_cached(NEWEST)?
-        .query_map(params![id, signed(INCIDENT_NEWEST_MAX)], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    let mut found = Vec::with_capacity(newest.len());
-    for seq in newest {
-        found.extend(rows::event_by_seq(conn, seq)?);
-    }
-    Ok(found)
 }
 
 /// Counts the reports of the last minute before the newest one, and of the minute before; and those that have their

@@ -207,6 +207,10 @@ fn statements() -> Vec<String> {
             incidents::PENDING,
             incidents::WRITTEN,
             incidents::LEFT,
+            incidents::NEWEST,
+            incidents::IMAGES,
+            incidents::SAME_KEY,
+            incidents::SAME_FAULT,
         ]
         .map(str::to_owned),
     );
