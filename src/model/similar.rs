@@ -290,19 +290,16 @@ mod tests {
         );
     }
 
-    /// Every two texts share as much as texts of different groups can, which is the most work.
+    /// Every two texts share nearly as much as similar ones, which is the most work.
     #[test]
-    fn texts_that_are_all_nearly_similar_are_grouped_fast() {
-        let texts: Vec<String> = (0..COMPARED_MAX as u32)
+    fn texts_that_share_too_little_are_groups_of_their_own() {
+        let texts: Vec<String> = (0..200)
             .map(|index| {
                 let own = (0..35).map(|at| char::from_u32(0x4E00 + index * 35 + at).unwrap());
                 "共同的词语".chars().chain(own).collect()
             })
             .collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let began = std::time::Instant::now();
-        let groups = group(&texts);
-        println!("{:?}", began.elapsed());
-        assert_eq!(groups.len(), COMPARED_MAX);
+        assert_eq!(group(&texts).len(), COMPARED_MAX);
     }
 }
