@@ -66,7 +66,7 @@ fn in_feishu(job: &StatusJobView) -> String {
 }
 
 /// Returns the word of rules for a status, otherwise its number.
-pub(in crate::cli) fn word(status: FeedbackStatus) -> String {
+fn word(status: FeedbackStatus) -> String {
     let number = || format!("status {}", status.0);
     status.key().map_or_else(number, str::to_owned)
 }

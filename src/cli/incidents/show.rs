@@ -5,7 +5,9 @@ use super::super::events::{Opened, triage};
 use super::super::{text, values, words};
 use super::key_text;
 use crate::config::Needs;
-use crate::model::{DeliveryState, IncidentId, IncidentState, IncidentTimer, Private, Trigger};
+use crate::model::{
+    DeliveryState, FeedbackStatus, IncidentId, IncidentState, IncidentTimer, Private, Trigger,
+};
 use crate::view::{
     FeedbackView, IncidentMessageView, IncidentView, ReportView, SeenBeforeView, StepView,
     TermsView,
@@ -89,7 +91,7 @@ fn head_text(incident: &IncidentView) -> String {
         out.push_str(&line("ended", &ended_at.to_string()));
     }
     if let Some(handled) = &incident.handled {
-        out.push_str(&line("handled", &handled_text(handled)));
+        out.push_str(&line(handled_label(handled), &handled_text(handled)));
     }
     let previous = incident.previous.map(|id| id.to_string());
     out.push_str(&line("previous", &words::or_dash(previous.as_deref())));
@@ -99,10 +101,18 @@ fn head_text(incident: &IncidentView) -> String {
     out
 }
 
-/// Describes the last button action.
+/// Returns the label of the person who acted last.
+fn handled_label(handled: &FeedbackView) -> &'static str {
+    match handled.status {
+        FeedbackStatus::PROCESSING => "claimed by",
+        FeedbackStatus::PROCESSED => "done by",
+        _ => "handled by",
+    }
+}
+
+/// Describes who acted last, and when.
 fn handled_text(handled: &FeedbackView) -> String {
-    let (status, by) = (triage::word(handled.status), triage::who(&handled.by));
-    format!("{status} by {by}, {}", handled.changed_at)
+    format!("{}, {}", triage::who(&handled.by), handled.changed_at)
 }
 
 /// Describes an earlier incident.
@@ -116,7 +126,8 @@ fn seen_text(seen: &SeenBeforeView) -> String {
         words::counted(seen.count, "report")
     );
     if let Some(handled) = &seen.handled {
-        said.push_str(&format!(", {}", handled_text(handled)));
+        let (label, text) = (handled_label(handled), handled_text(handled));
+        said.push_str(&format!(", {label} {text}"));
     }
     if seen.similar {
         said.push_str(" (similar reports)");
@@ -236,9 +247,7 @@ mod tests {
     use super::*;
     use crate::cli::incidents::an_incident;
     use crate::cli::tests::a_delivery;
-    use crate::model::{
-        Actor, ChangeSource, EventId, FeedbackState, FeedbackStatus, IncidentNews, Timestamp,
-    };
+    use crate::model::{Actor, ChangeSource, EventId, FeedbackState, IncidentNews, Timestamp};
     use crate::view::{IncidentSummary, TimerView};
 
     const AT: Timestamp = Timestamp::from_millis(1_711_111_711_000);
