@@ -371,7 +371,8 @@ fn is_about(notice: &Notice, destination: &DestinationName) -> bool {
         | NoticeKind::NothingPushed
         | NoticeKind::ReloadRefused
         | NoticeKind::StoreDisplaced
-        | NoticeKind::BackfillFailed => false,
+        | NoticeKind::BackfillFailed
+        | NoticeKind::TooManyIncidents => false,
     }
 }
 

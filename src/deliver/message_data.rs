@@ -9,8 +9,8 @@ use super::prepare::NotSent;
 use super::read_event;
 use crate::destination::KeyOwner;
 use crate::model::{
-    AppName, Content, Delivery, DeliveryId, Event, GroupKey, Image, ImageState, Incident,
-    MessageSpec, StoredEvent, Summarised, Timestamp, Trigger,
+    AppName, Content, CountedReport, Delivery, DeliveryId, Event, GroupKey, Image, ImageState,
+    Incident, MessageSpec, StoredEvent, Summarised, Timestamp, Trigger,
 };
 use crate::render::{Mention, Shown, ShownBy, StatusView, Subject};
 use crate::store::EarlierIncidents;
@@ -122,6 +122,8 @@ pub struct MessageData {
     pub trigger: Trigger,
     /// Whether it is the main message of an incident.
     pub is_main: bool,
+    /// For a report: its position in the incident that counts it.
+    pub counted: Option<CountedReport>,
     /// What the rule asks for: template, mentions and the like.
     pub spec: MessageSpec,
     /// The display name of the event's app.
@@ -150,6 +152,7 @@ impl MessageData {
             delivery: self.delivery,
             trigger: self.trigger,
             is_main: self.is_main,
+            counted: self.counted,
             spec: &self.spec,
             mentions: &self.mentions,
             images: &self.images,
@@ -328,6 +331,9 @@ mod tests {
                 claimed: false,
                 applied_to: EventSeq(0),
                 applies_to: EventSeq(0),
+                late: 0,
+                burst: None,
+                reopened: 0,
             },
             people: 2,
             tenants: 1,

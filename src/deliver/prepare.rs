@@ -69,6 +69,17 @@ pub(super) fn fingerprint(destination: &dyn Destination) -> String {
     format!("{}\n", hash.get(..16).unwrap_or_default())
 }
 
+/// Returns the rendering of an earlier attempt, if it was made for this destination.
+fn stored(work: &Work, destination: &dyn Destination) -> Option<Prepared> {
+    let (kept, form) = (work.payload.as_ref()?, work.delivery.form);
+    let body = kept.body.strip_prefix(&fingerprint(destination))?;
+    Some(Prepared {
+        payload: Payload::from_stored(form, body),
+        shown: kept.shown,
+        old_keys: form == Form::Full,
+    })
+}
+
 impl Preparer {
     /// Prepares the payload of `work` for `destination`, after `spent` on trying.
     pub(super) async fn prepare(
@@ -85,16 +96,8 @@ impl Preparer {
                 "the message cannot be changed (any more)",
             ));
         }
-        let made_for = fingerprint(destination.as_ref());
-        if let Some(kept) = &work.payload
-            && let Some(body) = kept.body.strip_prefix(&made_for)
-        {
-            let payload = Payload::from_stored(delivery.form, body);
-            return Ok(Prepared {
-                payload,
-                shown: kept.shown,
-                old_keys: delivery.form == Form::Full,
-            });
+        if let Some(stored) = stored(work, destination.as_ref()) {
+            return Ok(stored);
         }
         let body = work.event.body.as_ref();
         let body = body.ok_or(NotSent::Permanent("the event's text was erased"))?;
@@ -118,6 +121,7 @@ impl Preparer {
             delivery: delivery.id,
             trigger: delivery.trigger,
             is_main: is_main(work, destination.as_ref()),
+            counted: work.counted,
             spec: delivery.spec.clone(),
             app_name: settings.names.app_name(&event).to_owned(),
             mentions: settings.names.mentions(&delivery.spec),

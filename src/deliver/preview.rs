@@ -104,6 +104,7 @@ fn message_data(
         delivery,
         trigger,
         is_main: false,
+        counted: None,
         spec: spec.clone(),
         app_name: names.app_name(event).to_owned(),
         mentions: match trigger {

@@ -263,6 +263,9 @@ mod tests {
             claimed: false,
             applied_to: EventSeq(0),
             applies_to: EventSeq(0),
+            late: 0,
+            burst: None,
+            reopened: 0,
             ended_at: None,
         }
     }

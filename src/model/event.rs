@@ -328,6 +328,8 @@ keyed!(
         StoreDisplaced => "store_displaced",
         /// The platform's list of reports could not be queried.
         BackfillFailed => "backfill_failed",
+        /// A rule has so many open incidents that further ones are counted together.
+        TooManyIncidents => "too_many_incidents",
     }
 );
 

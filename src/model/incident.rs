@@ -4,6 +4,7 @@
 //! while it is open. The first [`GroupTerms::from`] reports are delivered individually. Later ones are merged
 //! into the incident's own messages.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
@@ -35,6 +36,15 @@ pub const SEEN_BEFORE_FOR: Duration = Duration::from_secs(14 * 86_400);
 
 /// How many of the newest reports of an earlier incident are compared.
 pub const EARLIER_COMPARED_MAX: usize = 20;
+
+/// An incident is flapping if this many with its key became quiet within [`FLAPPING_WITHIN`] before it opened.
+const FLAPPING_MIN: u64 = 3;
+
+/// See [`FLAPPING_MIN`].
+pub const FLAPPING_WITHIN: Duration = Duration::from_secs(24 * 3600);
+
+/// The longest time without a report after which a flapping incident becomes quiet, unless its rule has a longer one.
+const FLAPPING_QUIET_MAX: Duration = Duration::from_secs(4 * 3600);
 
 /// How many incidents of one rule are open at once. Reports with further keys are counted together in one
 /// collective incident, which has no key and merges all of them. So a storm over a thousand pages is not a
@@ -128,6 +138,24 @@ pub enum EscalateAt {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IncidentKey(pub Vec<(GroupKey, Option<Private>)>);
 
+impl IncidentKey {
+    /// Returns the key of `group_by` that has the most different values in these incidents.
+    pub fn most_varied(keys: &[Self]) -> Option<GroupKey> {
+        let values = |wanted: GroupKey| {
+            let values = keys.iter().flat_map(|key| &key.0);
+            let values = values.filter(|(key, _)| *key == wanted);
+            let values = values.map(|(_, value)| value.as_ref().map(Private::expose));
+            values.collect::<HashSet<_>>().len()
+        };
+        let first = keys.iter().find(|key| !key.0.is_empty())?;
+        first
+            .0
+            .iter()
+            .map(|(key, _)| *key)
+            .max_by_key(|key| values(*key))
+    }
+}
+
 /// The incident that one rule counts a report in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedIncident {
@@ -217,6 +245,44 @@ pub struct IncidentProgress {
     pub applies_to: EventSeq,
     /// When it ended; `None` while it is open.
     pub ended_at: Option<Timestamp>,
+    /// How many of its reports were late. They change only the count: they notify nobody and extend nothing.
+    pub late: u64,
+    /// The period in which a new burst is looked for; `None` unless somebody has claimed it, or after a burst.
+    pub burst: Option<BurstPeriod>,
+    /// How many incidents with its key became quiet in the [`FLAPPING_WITHIN`] before it opened.
+    pub reopened: u64,
+}
+
+/// The period in which the reports of a new burst are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BurstPeriod {
+    /// The number of reports at its start, without late ones.
+    pub from: u64,
+    pub since: Timestamp,
+}
+
+impl IncidentProgress {
+    /// Returns the number of reports without late ones.
+    pub fn on_time(&self) -> u64 {
+        self.count.saturating_sub(self.late)
+    }
+
+    /// Returns whether incidents with its key become quiet and open again and again.
+    pub fn is_flapping(&self) -> bool {
+        self.reopened >= FLAPPING_MIN
+    }
+
+    /// Returns the time without a report after which it becomes quiet. It doubles each time a flapping incident
+    /// opens again, up to [`FLAPPING_QUIET_MAX`].
+    pub fn resolve_after(&self) -> Duration {
+        let own = self.terms.resolve_after;
+        let times = self.reopened.saturating_add(1).saturating_sub(FLAPPING_MIN);
+        let factor = u32::try_from(times)
+            .ok()
+            .and_then(|times| 1_u32.checked_shl(times));
+        let longer = own.saturating_mul(factor.unwrap_or(u32::MAX));
+        longer.min(FLAPPING_QUIET_MAX).max(own)
+    }
 }
 
 /// A timer of an incident, and what the incident does when it is due.
@@ -266,6 +332,14 @@ pub struct Incident {
     pub previous: Option<IncidentId>,
     /// Its own event in the store; `None` before its first message.
     pub event: Option<EventSeq>,
+}
+
+/// The position of a report in the incident that counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountedReport {
+    pub incident: IncidentId,
+    /// How many reports the incident had when this one was accepted, including it.
+    pub number: u64,
 }
 
 /// An incident with its newest reports, for a message.

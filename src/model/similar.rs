@@ -1,6 +1,6 @@
 //! Compares what reporters wrote.
 //!
-//! Reports are short, so hashes such as SimHash have too few features. Texts are compared exactly: by the shares of
+//! Reports are short, so hashes such as `SimHash` have too few features. Texts are compared exactly: by the shares of
 //! words and of pairs of neighbouring words that they have in common (Jaccard). In Chinese, Japanese and Korean each
 //! character counts as a word. Elsewhere single letters would make all texts alike, so whole words are compared, without
 //! the most frequent ones.

@@ -35,8 +35,8 @@ use std::path::PathBuf;
 use jiff::tz::TimeZone;
 
 use crate::model::{
-    Content, DeliveryId, Event, FeedbackState, ImageFormat, ImageId, MessageSpec, Private,
-    Severity, Timestamp, TriageAction, Trigger,
+    Content, CountedReport, DeliveryId, Event, FeedbackState, ImageFormat, ImageId, MessageSpec,
+    Private, Severity, Timestamp, TriageAction, Trigger,
 };
 
 pub use check::{CODES, check};
@@ -255,6 +255,8 @@ pub struct Subject<'a> {
     pub trigger: Trigger,
     /// Whether it is the main message of an incident, which shows everything. The others are short.
     pub is_main: bool,
+    /// For a report: its position in the incident that counts it.
+    pub counted: Option<CountedReport>,
     /// The message spec of the rule.
     pub spec: &'a MessageSpec,
     /// The mentioned people.

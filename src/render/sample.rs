@@ -11,12 +11,12 @@ use super::{
     Action, Audience, Family, Fields, Locale, Mention, SentAs, Shown, ShownBy, StatusView, Subject,
 };
 use crate::model::{
-    Actor, AlikeReports, AppName, ChangeSource, Content, DeliveryId, Event, EventId, EventSeq,
-    FaultKind, Feedback, FeedbackKind, FeedbackState, FeedbackStatus, GroupKey, GroupTerms,
-    ImageFormat, ImageId, Incident, IncidentId, IncidentKey, IncidentNews, IncidentProgress,
-    IncidentReports, IncidentState, MessageSpec, Notice, NoticeKind, Private, ReportWords,
-    RuleName, SeenBefore, Severity, SourceKind, StatusChange, Summarised, Summary, Timestamp,
-    TriageAction, Trigger, UserIds,
+    Actor, AlikeReports, AppName, ChangeSource, Content, CountedReport, DeliveryId, Event, EventId,
+    EventSeq, FaultKind, Feedback, FeedbackKind, FeedbackState, FeedbackStatus, GroupKey,
+    GroupTerms, ImageFormat, ImageId, Incident, IncidentId, IncidentKey, IncidentNews,
+    IncidentProgress, IncidentReports, IncidentState, MessageSpec, Notice, NoticeKind, Private,
+    ReportWords, RuleName, SeenBefore, Severity, SourceKind, StatusChange, Summarised, Summary,
+    Timestamp, TriageAction, Trigger, UserIds,
 };
 
 /// The time of all samples: 2026-03-01 02:10 in Shanghai.
@@ -28,6 +28,7 @@ pub(super) struct Sample {
     pub(super) event: Event,
     pub(super) spec: MessageSpec,
     pub(super) trigger: Trigger,
+    pub(super) counted: Option<CountedReport>,
     pub(super) mentions: Vec<Mention>,
     pub(super) images: Vec<Shown>,
     pub(super) images_pending: usize,
@@ -48,6 +49,7 @@ impl Sample {
                     self.spec.news,
                     Some(IncidentNews::Opened | IncidentNews::Digest)
                 ),
+            counted: self.counted,
             spec: &self.spec,
             mentions: &self.mentions,
             images: &self.images,
@@ -84,6 +86,7 @@ fn sample(content: Content, template: &str, severity: Severity) -> Sample {
             news: None,
         },
         trigger: Trigger::Event,
+        counted: None,
         mentions: Vec::new(),
         images: Vec::new(),
         images_pending: 0,
@@ -413,6 +416,9 @@ fn incident_progress() -> IncidentProgress {
         claimed: false,
         applied_to: EventSeq(0),
         applies_to: EventSeq(0),
+        late: 0,
+        burst: None,
+        reopened: 0,
     }
 }
 

@@ -69,6 +69,8 @@ pub struct MergingIncident {
     pub count: u64,
     /// How many of them are delivered individually.
     pub individual: u64,
+    /// Whether it counts the reports of its rule that would open too many incidents.
+    pub is_collective: bool,
 }
 
 impl Store {

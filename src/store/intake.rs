@@ -31,13 +31,14 @@ impl Store {
     }
 
     /// Commits a late report like [`Self::accept`]. The destinations in `late` get it in a late summary,
-    /// which [`Self::summarise_late`] creates.
+    /// which [`Self::summarise_late`] creates. Those of `incidents` that are open count it.
     pub async fn accept_late(
         &self,
         arrival: Arrival,
         late: Vec<LateTelling>,
+        incidents: Vec<PlannedIncident>,
     ) -> Result<Accepted, StoreError> {
-        self.database.accept_late(arrival, late).await
+        self.database.accept_late(arrival, late, incidents).await
     }
 
     /// Creates one summary for each rule and destination that has late reports. One transaction ensures

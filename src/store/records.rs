@@ -173,6 +173,8 @@ pub struct Work {
     pub newest: Vec<StoredEvent>,
     /// The incident that sends the message; `None` for other messages.
     pub incident: Option<Box<Incident>>,
+    /// For a report: its position in the incident that counts it; the delivery's rule has precedence.
+    pub counted: Option<CountedReport>,
     /// For an incident: earlier ones that may have been about the same fault.
     pub earlier: EarlierIncidents,
     /// For [`Trigger::LateImages`]: ordinals of the images that the destination already got, one bit
@@ -244,6 +246,8 @@ pub struct CompletedAttempt {
     pub fallback: Option<NewDelivery>,
     /// The platform's id of the sent message; `None` if it sent none.
     pub handle: Option<MessageHandle>,
+    /// For an edit: whether the platform no longer changes the message, because readers removed it or it is too old.
+    pub is_final: bool,
 }
 
 /// The result of an image job.

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{REACH, Source};
 use crate::feishu::{ApiError, Days, FeedbackPage, Found, ListError, ListedFeedback, Reading};
-use crate::intake::{IMAGES_LAST, Intake, arrival, plan};
+use crate::intake::{IMAGES_LAST, Intake, arrival, incidents, plan};
 use crate::model::{Actor, AppName, EventState, FeedbackChange, FeedbackStatus, Plan, Timestamp};
 use crate::store::{Accepted, LateTelling, StoreError};
 
@@ -227,13 +227,15 @@ impl Intake {
         };
         let mut at_once = whole.clone();
         let mut late = Vec::new();
+        let mut counted = Vec::new();
         if telling == Notified::Quietly {
             for planned in &mut whole.deliveries {
                 planned.spec.mentions.clear();
             }
             at_once.deliveries.clear();
-            // The summary counts the report.
+            // The summary notifies of the report. Incidents only count it.
             at_once.incidents.clear();
+            counted = incidents(&whole, &settings);
             for planned in &whole.deliveries {
                 if settings.singly.contains(&planned.destination) {
                     at_once.deliveries.push(planned.clone());
@@ -249,7 +251,7 @@ impl Intake {
         let event_id = reading.id.clone();
         let mut arrival = arrival(app, reading, &at_once, &settings, now);
         arrival.images_deadline_at = listed_at + IMAGES_LAST;
-        let accepted = self.store.accept_late(arrival, late).await?;
+        let accepted = self.store.accept_late(arrival, late, counted).await?;
         self.count(app, &event_id, &whole, accepted, began);
         Ok(accepted)
     }

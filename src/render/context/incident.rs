@@ -23,6 +23,15 @@ fn continued(seen: &SeenBefore) -> Option<String> {
     (is_continued && !seen.is_similar).then(|| seen.incident.id.to_string())
 }
 
+/// Returns the incident that counts a report, as it was then.
+fn counted<'a>(subject: &Subject<'_>) -> shape::Incident<'a> {
+    shape::Incident {
+        id: subject.counted.map(|counted| counted.incident.to_string()),
+        count: subject.counted.map(|counted| counted.number),
+        ..shape::Incident::default()
+    }
+}
+
 impl<'a> Builder<'a> {
     pub(super) fn shared(&self, subject: &'a Subject<'a>) -> Shared<'a> {
         let Content::Incident(reports) = &subject.event.content else {
@@ -46,9 +55,8 @@ impl<'a> Builder<'a> {
                 Some(incident) => self.reports(subject, reports, incident),
                 None => shape::Incident::default(),
             },
-            Content::Created(_) | Content::Updated(_) | Content::Notice(_) => {
-                shape::Incident::default()
-            }
+            Content::Created(_) => counted(subject),
+            Content::Updated(_) | Content::Notice(_) => shape::Incident::default(),
         }
     }
 
@@ -81,7 +89,7 @@ impl<'a> Builder<'a> {
         let is_reopened = progress.state == IncidentState::Open && !progress.claimed;
         let state = match &incident.handled {
             Some(_) if is_reopened => words::reopened(self.locale).to_owned(),
-            Some(_) | None => words::incident_state(self.locale, progress.state, &progress.terms),
+            Some(_) | None => words::incident_state(self.locale, progress.state, progress),
         };
         let keys = incident.key.0.iter().take(LIST_MAX);
         // A collective incident has no values of its own.
@@ -103,8 +111,9 @@ impl<'a> Builder<'a> {
                 label: subject
                     .spec
                     .news
-                    .map(|news| words::incident_news(self.locale, news, &progress.terms)),
+                    .map(|news| words::incident_news(self.locale, news, progress)),
             },
+            flapping: words::flapping(self.locale, progress),
             count: Some(progress.count),
             merged: Some(progress.count.saturating_sub(progress.terms.from)),
             users: Some(incident.people),
@@ -138,11 +147,7 @@ impl<'a> Builder<'a> {
             label: Some(words::seen_before(self.locale, seen.is_similar)),
             state: shape::Named {
                 key: Some(progress.state.key()),
-                label: Some(words::incident_state(
-                    self.locale,
-                    progress.state,
-                    &progress.terms,
-                )),
+                label: Some(words::incident_state(self.locale, progress.state, progress)),
             },
             ended_at: progress.ended_at.map(Time),
             name: self.private(name, visibility, mask::head),

@@ -160,6 +160,7 @@ pub(super) struct Incident<'a> {
     pub(super) before: Before<'a>,
     pub(super) state: Named,
     pub(super) news: Named,
+    pub(super) flapping: Option<String>,
     pub(super) count: Option<u64>,
     pub(super) merged: Option<u64>,
     pub(super) users: Option<u64>,

@@ -1,7 +1,10 @@
 //! Tests of the messages of incidents.
 
 use super::*;
-use crate::model::{FeedbackKind, FeedbackStatus, INCIDENT_IMAGES_MAX, IncidentState, SeenBefore};
+use crate::model::{
+    CountedReport, FeedbackKind, FeedbackStatus, INCIDENT_IMAGES_MAX, IncidentId, IncidentState,
+    SeenBefore,
+};
 
 /// Renders a message and returns it as its platform gets it.
 fn message(family: Family, locale: Locale, sample: &Sample) -> Value {
@@ -415,4 +418,41 @@ fn earlier_incident_is_shown_with_person_and_age() {
     });
     assert!(continued.contains("接续 inc_7"), "{continued}");
     assert!(!continued.contains("曾"), "{continued}");
+}
+
+#[test]
+fn single_report_has_the_id_and_count_of_its_incident() {
+    let sample = Sample {
+        counted: Some(CountedReport {
+            incident: IncidentId(12),
+            number: 4,
+        }),
+        ..sample::fault(&ShownBy::Count)
+    };
+    let body = message(Family::Webhook, Locale::En, &sample);
+    let incident = &body["data"]["incident"];
+    assert_eq!(
+        (&incident["id"], &incident["count"]),
+        (&"inc_12".into(), &4.into())
+    );
+    assert_eq!(incident["state"]["key"], Value::Null);
+    let alone = Sample {
+        counted: None,
+        ..sample::fault(&ShownBy::Count)
+    };
+    for family in [Family::Feishu, Family::Slack] {
+        let shown = message(family, Locale::En, &sample);
+        assert_eq!(shown, message(family, Locale::En, &alone));
+    }
+}
+
+#[test]
+fn flapping_incident_says_so() {
+    let mut sample = sample::incident(IncidentNews::Opened);
+    incident(&mut sample).progress.reopened = 3;
+    for family in [Family::Feishu, Family::Slack, Family::Text] {
+        let shown = texts(&message(family, Locale::En, &sample)).join(" / ");
+        let wanted = "quiet and back 3 times in 24 h, so it ends after 1 h without a report";
+        assert!(shown.contains(wanted), "{family:?}: {shown}");
+    }
 }

@@ -210,6 +210,7 @@ impl Bench {
             shown: 0,
             fallback: None,
             handle: None,
+            is_final: false,
         }
     }
 

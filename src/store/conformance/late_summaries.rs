@@ -10,7 +10,10 @@ async fn late(bench: &Bench, id: &str, chats: &[&str], minutes_ago: u64) -> Acce
         reported_at: bench.now() - Duration::from_secs(60 * minutes_ago),
     });
     let arrival = bench.arrival(id, &[("warehouse", Severity::Warning)]);
-    let accepted = bench.store().accept_late(arrival, late.collect()).await;
+    let accepted = bench
+        .store()
+        .accept_late(arrival, late.collect(), Vec::new())
+        .await;
     accepted.unwrap()
 }
 

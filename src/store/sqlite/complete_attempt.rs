@@ -111,6 +111,9 @@ fn finish_attempt(
     if decided.is_retried {
         tx.notify_destination(&held.destination);
     } else if held.trigger == Trigger::Edit {
+        if finished.is_final {
+            messages::mark_final(tx, id)?;
+        }
         edits::ended(tx, id)?;
     }
     if let Some(handle) = decided.handle {

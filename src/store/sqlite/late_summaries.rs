@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 use super::accept::accept;
 use super::engine::tx::Tx;
 use super::values::{SpecColumn, signed, unsigned};
-use super::{Database, IfAbandoned, rows};
+use super::{Database, IfAbandoned, incidents, rows};
 use crate::model::*;
 use crate::store::{
     Accepted, Arrival, LateTelling, NewDelivery, SUMMARY, StoreError, write_summary,
@@ -17,8 +17,9 @@ impl Database {
         &self,
         arrival: Arrival,
         late: Vec<LateTelling>,
+        incidents: Vec<PlannedIncident>,
     ) -> Result<Accepted, StoreError> {
-        self.promise(move |tx| accept_late(tx, &arrival, &late))
+        self.promise(move |tx| accept_late(tx, &arrival, &late, &incidents))
             .await
     }
 
@@ -58,9 +59,15 @@ impl Database {
 /// The `via` of a summary, in place of a receiving app.
 const VIA: &str = "relay";
 
-fn accept_late(tx: &Tx<'_>, arrival: &Arrival, late: &[LateTelling]) -> rusqlite::Result<Accepted> {
+fn accept_late(
+    tx: &Tx<'_>,
+    arrival: &Arrival,
+    late: &[LateTelling],
+    incidents: &[PlannedIncident],
+) -> rusqlite::Result<Accepted> {
     let accepted = accept(tx, arrival)?;
     if let Accepted::New(event) = accepted {
+        incidents::join_late(tx, event, arrival, incidents)?;
         let mut insert = tx.prepare_cached(
             "INSERT INTO late (event_seq, destination, rule, severity, spec, reported_at)
              VALUES (:event, :destination, :rule, :severity, :spec, :reported_at)",

@@ -325,6 +325,7 @@ fn work(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Work> {
     };
     let incident = incidents::of_event(conn, &event)?;
     Ok(Work {
+        counted: incidents::counted(conn, event.seq, &delivery.spec.rule)?,
         images: match &incident {
             Some(incident) => incidents::images(conn, incident.id)?,
             None if more.images => rows::images_of(conn, event.seq)?,
@@ -378,10 +379,9 @@ fn message(
 ) -> rusqlite::Result<Option<MessageHandle>> {
     match delivery.trigger {
         Trigger::Edit => messages::edited_by(conn, delivery.id),
-        // The first message of an incident starts a thread, and the others reply to it.
-        Trigger::LateImages | Trigger::Incident => {
-            messages::first(conn, delivery.event, &delivery.destination)
-        }
+        Trigger::LateImages => messages::first(conn, delivery.event, &delivery.destination),
+        // The live message of an incident starts a thread, and the others reply to it.
+        Trigger::Incident => messages::live(conn, delivery.event, &delivery.destination),
         Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test if change => {
             match status_history::followed_by(conn, delivery.event)? {
                 Some(first) => messages::first(conn, first, &delivery.destination),

@@ -24,10 +24,12 @@ pub(super) use actions::{forget_actor, forget_actors_of};
 #[cfg(test)]
 pub(super) use content::{IMAGES, NEWEST, SAME_FAULT, SAME_KEY};
 pub(super) use content::{earlier, images, newest_reports, show_image};
-pub(super) use join::{Joined, forget_reporter, join};
+pub(super) use join::{Joined, forget_reporter, join, join_late};
 #[cfg(test)]
-pub(super) use read::{MERGING, REPORT_NUMBER};
-pub(super) use read::{merging, of_event};
+pub(super) use join::{ONE_TOO_MANY, QUIET_BEFORE};
+#[cfg(test)]
+pub(super) use read::{COUNTED, MERGING};
+pub(super) use read::{counted, merging, of_event};
 
 impl Database {
     /// See [`crate::store::Store::advance_incidents`].

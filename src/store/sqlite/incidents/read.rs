@@ -74,23 +74,45 @@ pub(super) fn record(
     }))
 }
 
-/// Counts the reports of incident `?1` up to event `?2`.
-pub(in crate::store::sqlite) const REPORT_NUMBER: &str =
-    "SELECT count(*) FROM incident_events WHERE incident_id = ?1 AND event_seq <= ?2";
+/// Selects the incidents that count event `?1`, that of rule `?2` first.
+pub(in crate::store::sqlite) const COUNTED: &str = "
+    SELECT e.incident_id, e.number FROM incident_events e JOIN incidents i ON i.id = e.incident_id
+    WHERE e.event_seq = ?1 ORDER BY i.rule = ?2 DESC, i.id LIMIT 1";
 
+/// Returns the position of a report in the incident that counts it. The one of `rule` has precedence.
+pub(in crate::store::sqlite) fn counted(
+    conn: &Connection,
+    event: EventSeq,
+    rule: &RuleName,
+) -> rusqlite::Result<Option<CountedReport>> {
+    conn.prepare_cached(COUNTED)?
+        .query_row(params![event, rule.as_str()], |row| {
+            Ok(CountedReport {
+                incident: row.get(0)?,
+                number: unsigned(row.get(1)?),
+            })
+        })
+        .optional()
+}
+
+/// Returns how many reports the incident had when it counted this one; 0 if it did not.
 pub(super) fn report_number(
     conn: &Connection,
     incident: IncidentId,
     event: EventSeq,
 ) -> rusqlite::Result<u64> {
-    conn.prepare_cached(REPORT_NUMBER)?
+    let number = conn
+        .prepare_cached(
+            "SELECT number FROM incident_events WHERE incident_id = ?1 AND event_seq = ?2",
+        )?
         .query_row(params![incident, event], |row| row.get(0))
-        .map(unsigned)
+        .optional()?;
+    Ok(number.map_or(0, unsigned))
 }
 
 /// Selects the open incidents that have messages of their own.
 pub(in crate::store::sqlite) const MERGING: &str = "
-    SELECT id, rule, opened_at, count, json_extract(terms, '$.from') AS individual
+    SELECT id, rule, opened_at, count, json_extract(terms, '$.from') AS individual, key = '[]' AS is_collective
     FROM incidents INDEXED BY incidents_merging
     WHERE state = 'open' AND shown_at IS NOT NULL ORDER BY id";
 
@@ -106,6 +128,7 @@ pub(in crate::store::sqlite) fn merging(
                 opened_at: row.get("opened_at")?,
                 count: unsigned(row.get("count")?),
                 individual: unsigned(row.get("individual")?),
+                is_collective: row.get("is_collective")?,
             })
         })?
         .collect()
