@@ -11,8 +11,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{Clock, IncidentId, IncidentState};
-use crate::store::{MergingIncident, Store, StoreError, Topic};
+use crate::model::{
+    Clock, IncidentId, IncidentKey, IncidentState, Notice, NoticeKind, OPEN_INCIDENTS_MAX,
+};
+use crate::notices::Notifier;
+use crate::store::{IncidentFilter, MergingIncident, Store, StoreError, Topic};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{IncidentEnded, IncidentShown, ReportsMerged};
 
@@ -25,7 +28,13 @@ const PAUSE_MIN: Duration = Duration::from_millis(50);
 const IDLE: Duration = Duration::from_secs(60);
 
 /// Runs due timers until the soft stop.
-pub async fn run(store: Store, metrics: &Metrics, clock: &dyn Clock, stopping: CancellationToken) {
+pub async fn run(
+    store: Store,
+    metrics: &Metrics,
+    operator: &Notifier,
+    clock: &dyn Clock,
+    stopping: CancellationToken,
+) {
     let mut wakeups = store.wakeups(Topic::Incidents);
     let mut observer = Observer::default();
     observer.round(&store, metrics).await;
@@ -33,7 +42,9 @@ pub async fn run(store: Store, metrics: &Metrics, clock: &dyn Clock, stopping: C
         // A wake-up from here on causes another round, even if it comes during this one.
         wakeups.mark_unchanged();
         let advanced = store.advance_incidents().await;
-        observer.round(&store, metrics).await;
+        for notice in observer.round(&store, metrics).await {
+            operator.notify(notice).await;
+        }
         let pause = match advanced {
             Ok(Some(next_at)) => next_at.since(clock.now()).clamp(PAUSE_MIN, PAUSE_MAX),
             Ok(None) => IDLE,
@@ -63,14 +74,22 @@ struct Observer {
 }
 
 impl Observer {
-    /// Logs and counts changes since the previous round. The first round only reads.
-    async fn round(&mut self, store: &Store, metrics: &Metrics) {
-        if let Err(error) = self.try_round(store, metrics).await {
+    /// Logs and counts changes since the previous round, and returns the notices about them. The first round only
+    /// reads.
+    async fn round(&mut self, store: &Store, metrics: &Metrics) -> Vec<Notice> {
+        let notices = self.try_round(store, metrics).await;
+        notices.unwrap_or_else(|error| {
             tracing::debug!(%error, "failed to read incidents; retrying");
-        }
+            Vec::new()
+        })
     }
 
-    async fn try_round(&mut self, store: &Store, metrics: &Metrics) -> Result<(), StoreError> {
+    async fn try_round(
+        &mut self,
+        store: &Store,
+        metrics: &Metrics,
+    ) -> Result<Vec<Notice>, StoreError> {
+        let mut notices = Vec::new();
         let open = store.merging_incidents().await?.into_iter();
         let mut open: BTreeMap<_, _> = open.map(|incident| (incident.id, incident)).collect();
         if let Some(known) = &self.known {
@@ -90,6 +109,9 @@ impl Observer {
             }
             for (id, incident) in &open {
                 let reopened = self.done.remove(id);
+                if incident.is_collective && !known.contains_key(id) {
+                    notices.push(too_many(store, incident).await?);
+                }
                 emit_open(metrics, known.get(id).or(reopened.as_ref()), incident);
             }
             for (before, now) in ended {
@@ -120,8 +142,36 @@ impl Observer {
             self.done.pop_first();
         }
         self.known = Some(open);
-        Ok(())
+        Ok(notices)
     }
+}
+
+/// Returns the notice of a collective incident. It names the key of `group_by` that is the cause, and no values.
+async fn too_many(store: &Store, collective: &MergingIncident) -> Result<Notice, StoreError> {
+    let filter = IncidentFilter {
+        open: true,
+        rule: Some(collective.rule.clone()),
+        limit: usize::try_from(OPEN_INCIDENTS_MAX).unwrap_or(usize::MAX) + 1,
+        ..IncidentFilter::default()
+    };
+    let open = store.incidents(filter).await?.into_iter();
+    let keys: Vec<IncidentKey> = open.map(|incident| incident.key).collect();
+    let cause = match IncidentKey::most_varied(&keys) {
+        Some(key) => format!(
+            "The key of group_by with the most values is {}. ",
+            key.key()
+        ),
+        None => String::new(),
+    };
+    Ok(Notice {
+        kind: NoticeKind::TooManyIncidents,
+        subject: collective.rule.to_string(),
+        text: format!(
+            "Rule {} has {OPEN_INCIDENTS_MAX} open incidents. Reports with further values are counted together in {}. \
+             {cause}`feedback-relay incidents list` shows all.",
+            collective.rule, collective.id
+        ),
+    })
 }
 
 /// Logs and counts what changed in an open incident since the previous round.

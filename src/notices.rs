@@ -335,6 +335,7 @@ fn arrival(
         users: Vec::new(),
         tenant: None,
         incidents: Vec::new(),
+        late_incidents: Vec::new(),
         silenceable: Silenceable::default(),
         received_at: now,
         state: EventState::Noted,
@@ -376,7 +377,8 @@ fn is_about(notice: &Notice, destination: &DestinationName) -> bool {
         | NoticeKind::ReloadRefused
         | NoticeKind::StoreDisplaced
         | NoticeKind::BackfillFailed
-        | NoticeKind::SilenceEnding => false,
+        | NoticeKind::SilenceEnding
+        | NoticeKind::TooManyIncidents => false,
     }
 }
 

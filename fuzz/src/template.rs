@@ -49,6 +49,8 @@ pub fn run(data: &[u8]) {
         app_name: "order",
         delivery: DeliveryId::from_i64(1),
         trigger: Trigger::Event,
+        is_main: false,
+        counted: None,
         spec: &spec,
         mentions: &[],
         images: &[],

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{Error, Events};
+use crate::deliver;
 use crate::model::{EventId, EventSeq, Incident, IncidentId, IncidentState};
 use crate::store::{IncidentFilter, Store, StoreError};
 use crate::view::{CloseResult, CountedView, IncidentSummary, IncidentView, ReportView, TimerView};
@@ -80,16 +81,22 @@ impl Events<'_> {
         let found = self.store.incident(id).await?;
         let record = found.ok_or(Error::NoIncident(id))?;
         let incident = &record.incident;
+        let content = self.store.incident_content(id).await?;
+        let seen_before = content.and_then(|(reports, earlier)| {
+            deliver::seen_before(&reports, &earlier, self.config.names)
+        });
         let timers = record.timers.into_iter();
         let timers = timers.map(|(timer, due_at)| TimerView { due_at, timer });
         Ok(IncidentView {
             summary: incident.into(),
             claimed: incident.progress.claimed,
+            handled: incident.handled.clone().map(Into::into),
             trend: incident.trend,
             silence: incident.progress.mute.map(|mute| mute.silence),
             muted_until: incident.progress.mute.map(|mute| mute.until),
             silenced: incident.progress.silenced,
             previous: incident.previous,
+            seen_before: seen_before.map(Into::into),
             terms: (&incident.progress.terms).into(),
             timers: timers.collect(),
             messages: record.messages.into_iter().map(Into::into).collect(),

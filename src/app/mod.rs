@@ -239,8 +239,9 @@ impl App {
         tasks.spawn("status", self.status_worker.run(tasks.clone()));
         let (store, clock) = (deps.store.clone(), Arc::clone(&deps.clock));
         let (counted, stopping) = (Arc::clone(&deps.metrics), tasks.stopping());
+        let notified = self.operator.clone();
         tasks.spawn("incidents", async move {
-            incidents::run(store, &counted, &*clock, stopping).await;
+            incidents::run(store, &counted, &notified, &*clock, stopping).await;
         });
         tasks.spawn("upkeep", self.sweeper.run(tasks.clone()));
         let (paced, until) = (Arc::clone(&deps.metrics), tasks.stopping());

@@ -242,6 +242,7 @@ impl Sender {
             shown: prepared.shown,
             fallback: fallback.map(|to| self.fallback(to, delivery)),
             handle: sent.handle.clone().filter(|_| destination.keeps_handles()),
+            is_final: sent.uneditable,
             ..unsent(delivery, verdict)
         });
         if self.record(lease, &finished).await != Some(Recorded::Recorded) {
@@ -519,5 +520,6 @@ fn unsent(delivery: &Delivery, verdict: Verdict) -> CompletedAttempt {
         shown: 0,
         fallback: None,
         handle: None,
+        is_final: false,
     }
 }

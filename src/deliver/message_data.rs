@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 
+use super::incident_content::add_reports;
 use super::prepare::NotSent;
 use super::read_event;
 use crate::destination::KeyOwner;
 use crate::model::{
-    AppName, Content, Delivery, DeliveryId, Event, GroupKey, Image, ImageState, Incident,
-    MessageSpec, StoredEvent, Summarised, Timestamp, Trigger,
+    AppName, Content, CountedReport, Delivery, DeliveryId, Event, GroupKey, Image, ImageState,
+    Incident, MessageSpec, StoredEvent, Summarised, Timestamp, Trigger,
 };
 use crate::render::{Mention, Shown, ShownBy, StatusView, Subject};
+use crate::store::EarlierIncidents;
 
 /// The app name of messages that are about no single app.
 const OWN_NAME: &str = "feedback-relay";
@@ -118,6 +120,10 @@ pub struct MessageData {
     pub delivery: DeliveryId,
     /// Why the message is sent.
     pub trigger: Trigger,
+    /// Whether it is the main message of an incident.
+    pub is_main: bool,
+    /// For a report: its position in the incident that counts it.
+    pub counted: Option<CountedReport>,
     /// What the rule asks for: template, mentions and the like.
     pub spec: MessageSpec,
     /// The display name of the event's app.
@@ -145,6 +151,8 @@ impl MessageData {
             app_name: &self.app_name,
             delivery: self.delivery,
             trigger: self.trigger,
+            is_main: self.is_main,
+            counted: self.counted,
             spec: &self.spec,
             mentions: &self.mentions,
             images: &self.images,
@@ -171,22 +179,23 @@ pub(super) fn complete(
     content: &mut Content,
     incident: Option<&Incident>,
     reports: &[StoredEvent],
+    earlier: &EarlierIncidents,
     names: &Directory,
 ) -> Result<(), NotSent> {
     match content {
         Content::Created(_) | Content::Updated(_) | Content::Notice(_) => {}
-        Content::Summary(summary) => summary.newest = newest(reports, names),
+        Content::Summary(summary) => summary.newest = quoted(reports, names),
         Content::Incident(shown) => {
             let missing = NotSent::Permanent("the incident is no longer stored");
             shown.incident = Some(incident.ok_or(missing)?.clone());
-            shown.newest = newest(reports, names);
+            add_reports(shown, reports, earlier, names);
         }
     }
     Ok(())
 }
 
 /// Returns the reports that a message quotes, without those whose text was erased.
-fn newest(stored: &[StoredEvent], names: &Directory) -> Vec<Summarised> {
+pub(super) fn quoted(stored: &[StoredEvent], names: &Directory) -> Vec<Summarised> {
     let read = stored.iter().filter_map(|stored| {
         let event = read_event(stored, stored.body.as_ref()?, names)?;
         let app_name = names.app_name(&event).to_owned();
@@ -238,7 +247,8 @@ mod tests {
     use crate::deliver::StoredKind;
     use crate::model::{
         DeliveryState, EventId, EventSeq, EventState, Feedback, Form, GroupTerms, IncidentId,
-        IncidentKey, IncidentProgress, IncidentReports, IncidentState, Private, RuleName, Severity,
+        IncidentKey, IncidentProgress, IncidentReports, IncidentState, Private, ReportWords,
+        RuleName, Severity,
     };
     use crate::store;
 
@@ -325,6 +335,9 @@ mod tests {
                 claimed: false,
                 applied_to: EventSeq(0),
                 applies_to: EventSeq(0),
+                late: 0,
+                burst: None,
+                reopened: 0,
             },
             people: 2,
             tenants: 1,
@@ -349,7 +362,13 @@ mod tests {
             let mut event = read(&stored(store::INCIDENT, "{\"incident\": 12}"));
             let now = incident(app_id);
             assert_eq!(
-                complete(&mut event.content, Some(&now), &[], &names),
+                complete(
+                    &mut event.content,
+                    Some(&now),
+                    &[],
+                    &EarlierIncidents::default(),
+                    &names
+                ),
                 Ok(())
             );
             assert_eq!(names.app_name(&event), name);
@@ -357,6 +376,8 @@ mod tests {
                 id: IncidentId(12),
                 incident: Some(now),
                 newest: Vec::new(),
+                words: ReportWords::default(),
+                seen_before: None,
             };
             assert_eq!(event.content, Content::Incident(Box::new(wanted)));
         }
@@ -365,7 +386,13 @@ mod tests {
     #[test]
     fn incident_that_is_not_stored_is_not_sent() {
         let mut event = read(&stored(store::INCIDENT, "{\"incident\": 12}"));
-        let completed = complete(&mut event.content, None, &[], &Directory::default());
+        let completed = complete(
+            &mut event.content,
+            None,
+            &[],
+            &EarlierIncidents::default(),
+            &Directory::default(),
+        );
         let missing = NotSent::Permanent("the incident is no longer stored");
         assert_eq!(completed, Err(missing));
     }

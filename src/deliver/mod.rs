@@ -22,6 +22,7 @@
 //! Gate and policy are pure: time is an argument. `docs/delivery.md` has their tables.
 
 mod attempt;
+mod incident_content;
 mod lane;
 mod lanes;
 mod message_data;
@@ -37,6 +38,7 @@ mod upload;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use self::incident_content::seen_before;
 pub use self::lane::gate::{Change, Gate, GateUpdate, Limits, Now, Permits, Signal};
 pub use self::lanes::Dispatcher;
 pub use self::message_data::{Directory, MessageData};
@@ -45,7 +47,9 @@ pub use self::upload::RefusedUploads;
 use crate::archive::{Archive, LinkSigner};
 use crate::destination::Destination;
 use crate::feishu;
-use crate::model::{Clock, Content, DestinationName, Event, IncidentReports, Private, StoredEvent};
+use crate::model::{
+    Clock, Content, DestinationName, Event, IncidentReports, Private, ReportWords, StoredEvent,
+};
 use crate::notices::{self, Notifier};
 use crate::render::Templates;
 use crate::store::{self, Store};
@@ -140,6 +144,8 @@ pub fn read_event(stored: &StoredEvent, body: &Private, names: &Directory) -> Op
             id: store::read_incident(body)?,
             incident: None,
             newest: Vec::new(),
+            words: ReportWords::default(),
+            seen_before: None,
         })),
     };
     Some(own(stored, content))

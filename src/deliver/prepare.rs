@@ -10,7 +10,8 @@ use super::{Settings, read_event};
 use crate::archive::Archive;
 use crate::destination::{Destination, ShowsImages};
 use crate::model::{
-    Clock, Delivery, Form, Image, ImageState, MessageSpec, Notice, NoticeKind, Trigger,
+    Clock, Delivery, Form, Image, ImageState, IncidentNews, MessageSpec, Notice, NoticeKind,
+    Trigger,
 };
 use crate::notices::Notifier;
 use crate::render::{Audience, Payload, Shown, ShownBy};
@@ -68,6 +69,17 @@ pub(super) fn fingerprint(destination: &dyn Destination) -> String {
     format!("{}\n", hash.get(..16).unwrap_or_default())
 }
 
+/// Returns the rendering of an earlier attempt, if it was made for this destination.
+fn stored(work: &Work, destination: &dyn Destination) -> Option<Prepared> {
+    let (kept, form) = (work.payload.as_ref()?, work.delivery.form);
+    let body = kept.body.strip_prefix(&fingerprint(destination))?;
+    Some(Prepared {
+        payload: Payload::from_stored(form, body),
+        shown: kept.shown,
+        old_keys: form == Form::Full,
+    })
+}
+
 impl Preparer {
     /// Prepares the payload of `work` for `destination`, after `spent` on trying.
     pub(super) async fn prepare(
@@ -84,16 +96,8 @@ impl Preparer {
                 "the message cannot be changed (any more)",
             ));
         }
-        let made_for = fingerprint(destination.as_ref());
-        if let Some(kept) = &work.payload
-            && let Some(body) = kept.body.strip_prefix(&made_for)
-        {
-            let payload = Payload::from_stored(delivery.form, body);
-            return Ok(Prepared {
-                payload,
-                shown: kept.shown,
-                old_keys: delivery.form == Form::Full,
-            });
+        if let Some(stored) = stored(work, destination.as_ref()) {
+            return Ok(stored);
         }
         let body = work.event.body.as_ref();
         let body = body.ok_or(NotSent::Permanent("the event's text was erased"))?;
@@ -103,6 +107,7 @@ impl Preparer {
             &mut event.content,
             work.incident.as_deref(),
             &work.newest,
+            &work.earlier,
             &settings.names,
         )?;
         let Pictures {
@@ -115,6 +120,8 @@ impl Preparer {
             received_at: work.event.received_at,
             delivery: delivery.id,
             trigger: delivery.trigger,
+            is_main: is_main(work, destination.as_ref()),
+            counted: work.counted,
             spec: delivery.spec.clone(),
             app_name: settings.names.app_name(&event).to_owned(),
             mentions: settings.names.mentions(&delivery.spec),
@@ -189,6 +196,12 @@ impl Preparer {
         work: &Work,
         spent: Duration,
     ) -> Result<Pictures, NotSent> {
+        if work.incident.is_some() && !is_main(work, destination.as_ref()) {
+            return Ok(Pictures {
+                mask: ALL_SHOWN,
+                ..Pictures::default()
+            });
+        }
         let late = work.delivery.trigger == Trigger::LateImages;
         let fresh = |image: &&Image| !late || work.shown & bit(image.ordinal) == 0;
         let kept: Vec<Image> = work
@@ -246,7 +259,9 @@ impl Preparer {
             let reason = self.uploader.refused().reason(&destination.common().name);
             return Err(NotSent::NotYet(reason));
         }
-        if ways == ShowsImages::No {
+        // Images of an incident's later reports follow with edits.
+        let is_complete = work.incident.is_some() && pictures.later == 0;
+        if ways == ShowsImages::No || is_complete {
             pictures.mask = ALL_SHOWN;
         }
         Ok(pictures)
@@ -285,10 +300,23 @@ struct Pictures {
     old_keys: bool,
 }
 
+/// Returns whether the message is the main one of an incident: one that shows everything, and that is edited where the
+/// destination can edit. A short notification becomes the main message if there is no other to reply to.
+pub(super) fn is_main(work: &Work, destination: &dyn Destination) -> bool {
+    let is_first = destination.keeps_handles() && work.message.is_none();
+    let is_edit = work.delivery.trigger == Trigger::Edit;
+    let shows_all = match work.delivery.spec.news {
+        None | Some(IncidentNews::Opened | IncidentNews::Digest) => true,
+        Some(_) => is_edit || is_first,
+    };
+    work.incident.is_some() && shows_all
+}
+
 /// Returns how long `delivery` waits for uploads: the rest of the time that its rule lets it wait for images.
-/// Late images do not wait here, because that would block other messages. They are retried.
+/// Late images do not wait here, because that would block other messages. They are retried. A message of an incident
+/// does not wait either, because it is edited afterwards.
 fn uploads_wait(delivery: &Delivery) -> Duration {
-    if delivery.trigger == Trigger::LateImages {
+    if matches!(delivery.trigger, Trigger::LateImages | Trigger::Incident) {
         return Duration::ZERO;
     }
     let wait = delivery.spec.wait.unwrap_or(UPLOADS_WAIT);
@@ -360,5 +388,6 @@ mod tests {
         let hour = waits(Trigger::Event, 3_600_000, 0);
         assert_eq!(hour, UPLOADS_WAIT, "others wait behind it");
         assert_eq!(waits(Trigger::LateImages, 800, 0), Duration::ZERO);
+        assert_eq!(waits(Trigger::Incident, 800, 0), Duration::ZERO);
     }
 }

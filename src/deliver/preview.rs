@@ -106,6 +106,8 @@ fn message_data(
         received_at: now,
         delivery,
         trigger,
+        is_main: false,
+        counted: None,
         spec: spec.clone(),
         app_name: names.app_name(event).to_owned(),
         mentions: match trigger {

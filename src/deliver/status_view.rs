@@ -1,10 +1,11 @@
 //! Builds the status of a message's feedback, and the buttons that go with it.
 
 use super::message_data::Directory;
+use super::prepare::is_main;
 use crate::destination::{Destination, KeyOwner, ShowsImages};
 use crate::model::{
-    AppName, ChangeSource, Content, Event, FeedbackState, FeedbackStatus, IncidentNews,
-    IncidentProgress, IncidentState, Private, Timestamp, TriageAction, Trigger,
+    AppName, ChangeSource, Content, Event, FeedbackState, FeedbackStatus, IncidentProgress,
+    IncidentState, Private, Timestamp, TriageAction, Trigger,
 };
 use crate::render::{Action, StatusView};
 use crate::store::Work;
@@ -32,7 +33,7 @@ pub(super) fn of(
     };
     let acts = match (destination.common().audience.buttons, incident) {
         (true, Some(incident)) => {
-            incident_acts(&incident.progress, work.delivery.spec.news).to_vec()
+            incident_acts(&incident.progress, is_main(work, destination)).to_vec()
         }
         (true, None) => acts(event, work.delivery.trigger, state.as_ref(), now),
         (false, _) => Vec::new(),
@@ -59,6 +60,7 @@ pub(super) fn of(
             .as_ref()
             .and_then(|state| person(state, app(destination)?)),
         reporter: app(destination).and_then(|app| reporter(event, &app)),
+        earlier: app(destination).and_then(|app| earlier(event, app)),
         state,
     }
 }
@@ -106,20 +108,17 @@ fn acts(
     acts
 }
 
-/// Returns the actions that a message of an incident offers. Only its first message is edited when the incident
+/// Returns the actions that a message of an incident offers. Only its main message is edited when the incident
 /// changes, so the others offer only an action that stays valid.
-fn incident_acts(
-    progress: &IncidentProgress,
-    news: Option<IncidentNews>,
-) -> &'static [TriageAction] {
-    match (progress.state, news) {
-        (IncidentState::Open, Some(IncidentNews::Opened)) if progress.claimed => {
+fn incident_acts(progress: &IncidentProgress, is_main: bool) -> &'static [TriageAction] {
+    match (progress.state, is_main) {
+        (IncidentState::Open, true) if progress.claimed => {
             &[TriageAction::Done, TriageAction::Mute]
         }
-        (IncidentState::Open, Some(IncidentNews::Opened)) => {
+        (IncidentState::Open, true) => {
             &[TriageAction::Claim, TriageAction::Done, TriageAction::Mute]
         }
-        (IncidentState::Open, Some(_)) => &[TriageAction::Mute],
+        (IncidentState::Open, false) => &[TriageAction::Mute],
         (_, _) => &[],
     }
 }
@@ -165,6 +164,17 @@ fn reporter(event: &Event, app: &AppName) -> Option<String> {
         | Content::Summary(_)
         | Content::Incident(_) => None,
     }
+}
+
+/// Returns the open id of the person who acted on the earlier incident, if it belongs to `app`.
+fn earlier(event: &Event, app: AppName) -> Option<String> {
+    let Content::Incident(reports) = &event.content else {
+        return None;
+    };
+    person(
+        reports.seen_before.as_ref()?.incident.handled.as_ref()?,
+        app,
+    )
 }
 
 /// Returns the Feishu app that sends at a destination.
@@ -259,6 +269,9 @@ mod tests {
             claimed: false,
             applied_to: EventSeq(0),
             applies_to: EventSeq(0),
+            late: 0,
+            burst: None,
+            reopened: 0,
             ended_at: None,
             mute: None,
             silenced: 0,
@@ -267,19 +280,15 @@ mod tests {
     }
 
     #[test]
-    fn incident_has_buttons_on_its_first_message_while_it_is_open() {
+    fn incident_has_buttons_on_its_main_message_while_it_is_open() {
         use TriageAction::{Claim, Done, Mute};
         let mut incident = progress();
-        let opened = Some(IncidentNews::Opened);
-        assert_eq!(incident_acts(&incident, opened), [Claim, Done, Mute]);
-        for short in [IncidentNews::Repeat, IncidentNews::Digest] {
-            assert_eq!(incident_acts(&incident, Some(short)), [Mute]);
-        }
-        assert_eq!(incident_acts(&incident, None), []);
+        assert_eq!(incident_acts(&incident, true), [Claim, Done, Mute]);
+        assert_eq!(incident_acts(&incident, false), [Mute]);
         incident.claimed = true;
-        assert_eq!(incident_acts(&incident, opened), [Done, Mute]);
+        assert_eq!(incident_acts(&incident, true), [Done, Mute]);
         incident.state = IncidentState::Done;
-        assert_eq!(incident_acts(&incident, opened), []);
+        assert_eq!(incident_acts(&incident, true), []);
     }
 
     #[test]

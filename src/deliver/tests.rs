@@ -299,6 +299,7 @@ fn arrival(id: &str) -> Arrival {
         users: Vec::new(),
         tenant: None,
         incidents: Vec::new(),
+        late_incidents: Vec::new(),
         silenceable: Silenceable::default(),
         received_at: NOW,
         state: EventState::Routed,

@@ -45,9 +45,9 @@ impl Bench {
     }
 
     /// Runs due timers, and one round of the observer.
-    async fn round(&mut self) {
+    async fn round(&mut self) -> Vec<Notice> {
         self.store.advance_incidents().await.unwrap();
-        self.observer.round(&self.store, &self.metrics).await;
+        self.observer.round(&self.store, &self.metrics).await
     }
 
     /// Accepts reports of one incident, of which the first five are delivered individually.
@@ -96,6 +96,7 @@ fn report(id: u32, at: Timestamp) -> Arrival {
         feedback: Some(("cli_9f5343c580712544".into(), format!("fb-{id}"))),
         users: Vec::new(),
         tenant: None,
+        late_incidents: Vec::new(),
         incidents: vec![PlannedIncident {
             rule: "faults".into(),
             kind: Some(FeedbackKind::FAULT),
@@ -206,4 +207,33 @@ async fn reopened_incident_counts_only_further_reports() {
     bench.reports(10..12).await;
     bench.round().await;
     assert_eq!(bench.merged(), "7");
+}
+
+#[tokio::test]
+async fn operator_hears_once_which_key_makes_too_many_incidents() {
+    let mut bench = Bench::new().await;
+    let value = |text: String| Some(Private::new(text));
+    let mut notices = Vec::new();
+    for id in 0..30 {
+        let mut arrival = report(id, bench.clock.now());
+        arrival.incidents[0].key = IncidentKey(vec![
+            (GroupKey::App, value("cli_1".into())),
+            (GroupKey::Path, value(format!("secret/{id}"))),
+        ]);
+        bench.store.accept(arrival).await.unwrap();
+        notices.extend(bench.round().await);
+    }
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    let notice = &notices[0];
+    assert_eq!(
+        (notice.kind, notice.subject.as_str()),
+        (NoticeKind::TooManyIncidents, "faults")
+    );
+    assert!(
+        notice.text.contains("the most values is path."),
+        "{}",
+        notice.text
+    );
+    assert!(notice.text.contains("inc_21"), "{}", notice.text);
+    assert!(!notice.text.contains("secret"), "{}", notice.text);
 }

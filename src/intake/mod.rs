@@ -314,6 +314,7 @@ fn arrival(
         change,
         deliveries,
         incidents: incidents(plan, settings),
+        late_incidents: Vec::new(),
         silenceable: Silenceable::default(),
         tenant,
         id: reading.id,

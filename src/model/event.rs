@@ -333,6 +333,8 @@ keyed!(
         BackfillFailed => "backfill_failed",
         /// A silence that was added by a command ends soon, and has muted reports.
         SilenceEnding => "silence_ending",
+        /// A rule has so many open incidents that further ones are counted together.
+        TooManyIncidents => "too_many_incidents",
     }
 );
 

@@ -4,6 +4,7 @@
 //! while it is open. The first [`GroupTerms::from`] reports are delivered individually. Later ones are merged
 //! into the incident's own messages.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use super::event::keyed;
 use super::{
     DestinationName, EventSeq, FeedbackKind, FeedbackState, Hours, Mute, MuteNote, Private,
-    RuleName, Severity, Summarised, Timestamp,
+    RuleName, Severity, Summarised, Timestamp, similar,
 };
 
 /// An incident ends after this time at the latest. Further reports open a new one, which is linked to it.
@@ -23,6 +24,27 @@ pub const EDIT_PACE_MIN: Duration = Duration::from_secs(5);
 
 /// How many of its newest reports an incident's message quotes at most.
 pub const INCIDENT_NEWEST_MAX: usize = 3;
+
+/// How many kinds of words an incident's message quotes at most.
+pub const INCIDENT_WORDS_MAX: usize = 3;
+
+/// How many images of its newest reports an incident's message shows at most.
+pub const INCIDENT_IMAGES_MAX: usize = 4;
+
+/// How long after its end an incident is mentioned as an earlier one.
+pub const SEEN_BEFORE_FOR: Duration = Duration::from_secs(14 * 86_400);
+
+/// How many of the newest reports of an earlier incident are compared.
+pub const EARLIER_COMPARED_MAX: usize = 20;
+
+/// An incident is flapping if this many with its key became quiet within [`FLAPPING_WITHIN`] before it opened.
+const FLAPPING_MIN: u64 = 3;
+
+/// See [`FLAPPING_MIN`].
+pub const FLAPPING_WITHIN: Duration = Duration::from_secs(24 * 3600);
+
+/// The longest time without a report after which a flapping incident becomes quiet, unless its rule has a longer one.
+const FLAPPING_QUIET_MAX: Duration = Duration::from_secs(4 * 3600);
 
 /// How many incidents of one rule are open at once. Reports with further keys are counted together in one
 /// collective incident, which has no key and merges all of them. So a storm over a thousand pages is not a
@@ -117,6 +139,24 @@ pub enum EscalateAt {
 /// The values of `group_by` for one report, in the order of the rule. An absent value is a value of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IncidentKey(pub Vec<(GroupKey, Option<Private>)>);
+
+impl IncidentKey {
+    /// Returns the key of `group_by` that has the most different values in these incidents.
+    pub fn most_varied(keys: &[Self]) -> Option<GroupKey> {
+        let values = |wanted: GroupKey| {
+            let values = keys.iter().flat_map(|key| &key.0);
+            let values = values.filter(|(key, _)| *key == wanted);
+            let values = values.map(|(_, value)| value.as_ref().map(Private::expose));
+            values.collect::<HashSet<_>>().len()
+        };
+        let first = keys.iter().find(|key| !key.0.is_empty())?;
+        first
+            .0
+            .iter()
+            .map(|(key, _)| *key)
+            .max_by_key(|key| values(*key))
+    }
+}
 
 /// The incident that one rule counts a report in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,6 +257,20 @@ pub struct IncidentProgress {
     pub silenced: u64,
     /// The value of `silenced` when the last mute began.
     pub silenced_before: u64,
+    /// How many of its reports were late. They change only the count: they notify nobody and extend nothing.
+    pub late: u64,
+    /// The period in which a new burst is looked for; `None` unless somebody has claimed it, or after a burst.
+    pub burst: Option<BurstPeriod>,
+    /// How many incidents with its key became quiet in the [`FLAPPING_WITHIN`] before it opened.
+    pub reopened: u64,
+}
+
+/// The period in which the reports of a new burst are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BurstPeriod {
+    /// The number of reports at its start, without late ones.
+    pub from: u64,
+    pub since: Timestamp,
 }
 
 impl IncidentProgress {
@@ -228,6 +282,28 @@ impl IncidentProgress {
     /// Returns whether a silence mutes it at `now`.
     pub fn is_muted(&self, now: Timestamp) -> bool {
         self.mute.is_some_and(|mute| mute.until > now)
+    }
+
+    /// Returns the number of reports without late ones.
+    pub fn on_time(&self) -> u64 {
+        self.count.saturating_sub(self.late)
+    }
+
+    /// Returns whether incidents with its key become quiet and open again and again.
+    pub fn is_flapping(&self) -> bool {
+        self.reopened >= FLAPPING_MIN
+    }
+
+    /// Returns the time without a report after which it becomes quiet. It doubles each time a flapping incident
+    /// opens again, up to [`FLAPPING_QUIET_MAX`].
+    pub fn resolve_after(&self) -> Duration {
+        let own = self.terms.resolve_after;
+        let times = self.reopened.saturating_add(1).saturating_sub(FLAPPING_MIN);
+        let factor = u32::try_from(times)
+            .ok()
+            .and_then(|times| 1_u32.checked_shl(times));
+        let longer = own.saturating_mul(factor.unwrap_or(u32::MAX));
+        longer.min(FLAPPING_QUIET_MAX).max(own)
     }
 }
 
@@ -284,6 +360,14 @@ pub struct Incident {
     pub event: Option<EventSeq>,
 }
 
+/// The position of a report in the incident that counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountedReport {
+    pub incident: IncidentId,
+    /// How many reports the incident had when this one was accepted, including it.
+    pub number: u64,
+}
+
 /// An incident with its newest reports, for a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IncidentReports {
@@ -292,6 +376,72 @@ pub struct IncidentReports {
     pub incident: Option<Incident>,
     /// The newest reports whose text is kept, newest first, at most [`INCIDENT_NEWEST_MAX`].
     pub newest: Vec<Summarised>,
+    /// What its newest reports say.
+    pub words: ReportWords,
+    /// The ended incident that was probably about the same fault; `None` if there was none.
+    pub seen_before: Option<SeenBefore>,
+}
+
+/// An ended incident that was probably about the same fault as another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenBefore {
+    /// Without what is counted from other tables.
+    pub incident: Incident,
+    /// Whether only its reports are similar. Otherwise, it has the same rule and key.
+    pub is_similar: bool,
+    /// The display name of whoever acted on it last; `None` if unknown.
+    pub by_name: Option<Private>,
+}
+
+/// What reports say, grouped by similar words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReportWords {
+    /// The number of groups.
+    pub kinds: u64,
+    /// The largest groups, at most [`INCIDENT_WORDS_MAX`].
+    pub largest: Vec<AlikeReports>,
+}
+
+/// Reports with similar words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlikeReports {
+    /// The number of reports.
+    pub count: u64,
+    /// What the newest of them says.
+    pub sample: Private,
+}
+
+impl ReportWords {
+    /// Groups descriptions, the newest first.
+    pub fn of(descriptions: &[&Private]) -> Self {
+        let texts: Vec<&str> = descriptions.iter().map(|text| text.expose()).collect();
+        let groups = similar::group(&texts);
+        let largest = groups.iter().take(INCIDENT_WORDS_MAX);
+        let largest = largest.filter_map(|alike| {
+            Some(AlikeReports {
+                count: u64::try_from(alike.count).ok()?,
+                sample: (*descriptions.get(alike.first)?).clone(),
+            })
+        });
+        Self {
+            kinds: u64::try_from(groups.len()).unwrap_or(u64::MAX),
+            largest: largest.collect(),
+        }
+    }
+
+    /// Returns whether the most frequent words of both are similar.
+    pub fn resemble(&self, other: &Self) -> bool {
+        let most_frequent = |words: &Self| Some(words.largest.first()?.sample.clone());
+        match (most_frequent(self), most_frequent(other)) {
+            (Some(one), Some(other)) => similar::are_similar(one.expose(), other.expose()),
+            (_, _) => false,
+        }
+    }
+
+    /// Returns whether at least two reports are alike. Otherwise the newest texts say as much.
+    pub fn are_grouped(&self) -> bool {
+        self.largest.first().is_some_and(|alike| alike.count > 1)
+    }
 }
 
 impl IncidentReports {

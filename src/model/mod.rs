@@ -16,6 +16,7 @@ mod plan;
 mod private;
 mod retry_after;
 mod silence;
+pub mod similar;
 mod time;
 mod uptime;
 
@@ -42,10 +43,12 @@ pub use id::{
 };
 pub use image::{IMAGES_PER_EVENT_MAX, Image, ImageFormat, ImageJob, ImageState, KeptImage};
 pub use incident::{
-    EDIT_PACE_MIN, ESCALATION_STEPS_MAX, EscalateAt, EscalationStep, GroupKey, GroupTerms,
-    INCIDENT_AGE_MAX, INCIDENT_NEWEST_MAX, Incident, IncidentId, IncidentKey, IncidentNews,
-    IncidentProgress, IncidentReports, IncidentState, IncidentTimer, OPEN_INCIDENTS_MAX,
-    PlannedIncident, WRITTEN_MAX,
+    AlikeReports, BurstPeriod, CountedReport, EARLIER_COMPARED_MAX, EDIT_PACE_MIN,
+    ESCALATION_STEPS_MAX, EscalateAt, EscalationStep, FLAPPING_WITHIN, GroupKey, GroupTerms,
+    INCIDENT_AGE_MAX, INCIDENT_IMAGES_MAX, INCIDENT_NEWEST_MAX, INCIDENT_WORDS_MAX, Incident,
+    IncidentId, IncidentKey, IncidentNews, IncidentProgress, IncidentReports, IncidentState,
+    IncidentTimer, OPEN_INCIDENTS_MAX, PlannedIncident, ReportWords, SEEN_BEFORE_FOR, SeenBefore,
+    WRITTEN_MAX,
 };
 pub use lease::{Lease, LeaseToken, Recorded};
 pub use plan::{

@@ -132,6 +132,7 @@ impl Bench {
             shown: 0,
             fallback,
             handle: None,
+            is_final: false,
         };
         let ended = self
             .store

@@ -134,7 +134,8 @@ impl Job<'_> {
             mention,
             pictures: words::pictures(self.audience.locale, counts),
             person: self.person(json),
-            reporter: self.reporter(json),
+            reporter: self.shown_person(self.subject.standing.reporter.as_deref(), json),
+            earlier: self.shown_person(self.subject.standing.earlier.as_deref(), json),
             json,
         }
     }
@@ -148,9 +149,9 @@ impl Job<'_> {
         }
     }
 
-    /// Returns markup that shows the reporter with name and avatar, without notifying them.
-    fn reporter(&self, json: bool) -> String {
-        match self.known(self.subject.standing.reporter.as_deref(), json) {
+    /// Returns markup that shows a person with name and avatar, without notifying them.
+    fn shown_person(&self, id: Option<&str>, json: bool) -> String {
+        match self.known(id, json) {
             Some(id) => format!("<person id='{id}' show_name=true show_avatar=true></person>"),
             None => String::new(),
         }

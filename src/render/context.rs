@@ -438,10 +438,13 @@ impl<'a> Builder<'a> {
     }
 
     fn description(&self, feedback: &'a Feedback) -> Option<Text<'a>> {
+        self.described(feedback.description.as_ref())
+    }
+
+    /// Returns what a reporter wrote, as this audience may see it.
+    fn described(&self, text: Option<&'a Private>) -> Option<Text<'a>> {
         let visibility = self.audience.fields.description;
-        self.private(feedback.description.as_ref(), visibility, |text| {
-            mask::words(text, self.locale)
-        })
+        self.private(text, visibility, |text| mask::words(text, self.locale))
     }
 
     /// Returns the notice's text. Chinese readers get a Chinese summary, which quotes the line of the log.

@@ -30,6 +30,8 @@ pub(super) struct Scene {
     pub(super) person: String,
     /// Trusted markup for the reporter; empty if only an id is available.
     pub(super) reporter: String,
+    /// Trusted markup for the person who acted on an earlier incident; empty if only a name is available.
+    pub(super) earlier: String,
     /// Whether the output is JSON.
     pub(super) json: bool,
 }
@@ -62,8 +64,8 @@ fn scene<T>(read: impl FnOnce(&Scene) -> T) -> Result<T, RenderError> {
 /// The helpers that templates may use without a block.
 pub(super) const NAMES: &[&str] = &[
     "truncate", "time", "ago", "span", "join", "json", "default", "t", "mention", "pictures",
-    "person", "reporter", "color", "icon", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or",
-    "not", "len",
+    "person", "reporter", "earlier", "color", "icon", "eq", "ne", "gt", "gte", "lt", "lte", "and",
+    "or", "not", "len",
 ];
 /// The helpers that open a block.
 pub(super) const BLOCKS: &[&str] = &["if", "unless", "each", "with"];
@@ -194,7 +196,7 @@ pub(super) fn register(registry: &mut Handlebars<'static>) {
     for (name, helper) in gives {
         registry.register_helper(name, Box::new(Gives(helper)));
     }
-    let trusted: [(&str, Make); 10] = [
+    let trusted: [(&str, Make); 11] = [
         ("t", translate),
         ("time", time),
         ("ago", ago),
@@ -203,6 +205,7 @@ pub(super) fn register(registry: &mut Handlebars<'static>) {
         ("pictures", |_| scene(|scene| scene.pictures.clone().into())),
         ("person", |_| scene(|scene| scene.person.clone().into())),
         ("reporter", |_| scene(|scene| scene.reporter.clone().into())),
+        ("earlier", |_| scene(|scene| scene.earlier.clone().into())),
         ("color", color),
         ("icon", icon),
     ];

@@ -35,7 +35,7 @@ use std::path::PathBuf;
 use jiff::tz::TimeZone;
 
 use crate::model::{
-    Content, DeliveryId, Event, FeedbackState, ImageFormat, ImageId, IncidentNews, MessageSpec,
+    Content, CountedReport, DeliveryId, Event, FeedbackState, ImageFormat, ImageId, MessageSpec,
     Private, Severity, Timestamp, TriageAction, Trigger,
 };
 
@@ -225,6 +225,8 @@ pub struct StatusView {
     pub person: Option<String>,
     /// The reporter's open id, if the audience's own app knows it.
     pub reporter: Option<String>,
+    /// The open id of whoever acted on an earlier incident, if the audience's own app knows it.
+    pub earlier: Option<String>,
     /// The possible actions, in display order.
     pub actions: Vec<Action>,
 }
@@ -251,6 +253,10 @@ pub struct Subject<'a> {
     pub delivery: DeliveryId,
     /// The reason for this message.
     pub trigger: Trigger,
+    /// Whether it is the main message of an incident, which shows everything. The others are short.
+    pub is_main: bool,
+    /// For a report: its position in the incident that counts it.
+    pub counted: Option<CountedReport>,
     /// The message spec of the rule.
     pub spec: &'a MessageSpec,
     /// The mentioned people.
@@ -275,21 +281,8 @@ impl Subject<'_> {
         match (&self.event.content, self.trigger) {
             (Content::Notice(_), _) => "notice",
             (Content::Summary(_), _) => "summary",
-            (Content::Incident(_), _) => match self.spec.news {
-                None | Some(IncidentNews::Opened | IncidentNews::Digest) => "incident",
-                Some(
-                    IncidentNews::Threshold
-                    | IncidentNews::Overdue
-                    | IncidentNews::Repeat
-                    | IncidentNews::Quiet
-                    | IncidentNews::Continued
-                    | IncidentNews::Done
-                    | IncidentNews::Reopened
-                    | IncidentNews::Closed
-                    | IncidentNews::Unmuted
-                    | IncidentNews::MuteEnding,
-                ) => "incident_news",
-            },
+            (Content::Incident(_), _) if self.is_main => "incident",
+            (Content::Incident(_), _) => "incident_news",
             (Content::Created(_) | Content::Updated(_), Trigger::LateImages) => "images",
             (
                 Content::Created(_) | Content::Updated(_),

@@ -11,12 +11,12 @@ use super::{
     Action, Audience, Family, Fields, Locale, Mention, SentAs, Shown, ShownBy, StatusView, Subject,
 };
 use crate::model::{
-    Actor, AppName, ChangeSource, Content, DeliveryId, Event, EventId, EventSeq, FaultKind,
-    Feedback, FeedbackKind, FeedbackState, FeedbackStatus, GroupKey, GroupTerms, HeldFor,
-    ImageFormat, ImageId, Incident, IncidentId, IncidentKey, IncidentNews, IncidentProgress,
-    IncidentReports, IncidentState, MessageSpec, Mute, MuteNote, Notice, NoticeKind, Private,
-    RuleName, Severity, SilenceId, SourceKind, StatusChange, Summarised, Summary, Timestamp,
-    TriageAction, Trigger, UserIds,
+    Actor, AlikeReports, AppName, ChangeSource, Content, CountedReport, DeliveryId, Event, EventId,
+    EventSeq, FaultKind, Feedback, FeedbackKind, FeedbackState, FeedbackStatus, GroupKey,
+    GroupTerms, HeldFor, ImageFormat, ImageId, Incident, IncidentId, IncidentKey, IncidentNews,
+    IncidentProgress, IncidentReports, IncidentState, MessageSpec, Mute, MuteNote, Notice,
+    NoticeKind, Private, ReportWords, RuleName, SeenBefore, Severity, SilenceId, SourceKind,
+    StatusChange, Summarised, Summary, Timestamp, TriageAction, Trigger, UserIds,
 };
 
 /// The time of all samples: 2026-03-01 02:10 in Shanghai.
@@ -28,6 +28,7 @@ pub(super) struct Sample {
     pub(super) event: Event,
     pub(super) spec: MessageSpec,
     pub(super) trigger: Trigger,
+    pub(super) counted: Option<CountedReport>,
     pub(super) mentions: Vec<Mention>,
     pub(super) images: Vec<Shown>,
     pub(super) images_pending: usize,
@@ -43,6 +44,12 @@ impl Sample {
             app_name: "order",
             delivery: DeliveryId::from_i64(1_234_567),
             trigger: self.trigger,
+            is_main: self.trigger == Trigger::Edit
+                || matches!(
+                    self.spec.news,
+                    Some(IncidentNews::Opened | IncidentNews::Digest)
+                ),
+            counted: self.counted,
             spec: &self.spec,
             mentions: &self.mentions,
             images: &self.images,
@@ -79,6 +86,7 @@ fn sample(content: Content, template: &str, severity: Severity) -> Sample {
             news: None,
         },
         trigger: Trigger::Event,
+        counted: None,
         mentions: Vec::new(),
         images: Vec::new(),
         images_pending: 0,
@@ -156,6 +164,7 @@ pub(super) fn claimed(by: &ShownBy) -> Sample {
             by_name: Some(by_name),
             person: Some("ou_7d8a6e6df7621556".to_owned()),
             reporter: Some("ou_3a52771c51327acb".to_owned()),
+            earlier: None,
             actions: actions(&[
                 TriageAction::Done,
                 TriageAction::NotOurs,
@@ -314,6 +323,8 @@ pub(super) fn incident(news: IncidentNews) -> Sample {
             event: None,
         }),
         newest: quoted([fault(&ShownBy::Count), minimal()]),
+        words: words(),
+        seen_before: Some(seen_before()),
     };
     let mut sample = sample(
         Content::Incident(Box::new(reports)),
@@ -324,7 +335,64 @@ pub(super) fn incident(news: IncidentNews) -> Sample {
     sample.spec.news = Some(news);
     sample.trigger = Trigger::Incident;
     sample.mentions = fault(&ShownBy::Count).mentions;
+    sample.standing.earlier = Some("ou_7d8a6e6df7621556".to_owned());
+    if sample.subject().is_main {
+        let key = |ordinal| shown(ordinal, ShownBy::Key(format!("img_v3_0{ordinal}")));
+        sample.images = vec![key(0), key(1), shown(2, ShownBy::Link), key(3)];
+    }
     sample
+}
+
+/// An incident that somebody marked as done 12 days before the sample incident.
+fn seen_before() -> SeenBefore {
+    let ended_at = millis_before(12 * 86_400 + 3600);
+    let state = claimed(&ShownBy::Count).standing.state;
+    SeenBefore {
+        incident: Incident {
+            id: IncidentId(7),
+            rule: RuleName::from("blank screen"),
+            kind: Some(FeedbackKind::FAULT),
+            severity: Severity::Critical,
+            key: IncidentKey::default(),
+            progress: IncidentProgress {
+                state: IncidentState::Done,
+                ended_at: Some(ended_at),
+                ..incident_progress()
+            },
+            people: 4,
+            tenants: 1,
+            trend: [0, 0],
+            handled: state.map(|state| FeedbackState {
+                status: FeedbackStatus::PROCESSED,
+                changed_at: ended_at,
+                ..state
+            }),
+            written: [0, 0],
+            keys: 0,
+            next_at: None,
+            previous: None,
+            event: None,
+            mute_note: None,
+        },
+        is_similar: false,
+        by_name: Some(Private::new("Han Meimei <on call>")),
+    }
+}
+
+/// What the reports of the sample incident say.
+fn words() -> ReportWords {
+    let alike = |count, text: &str| AlikeReports {
+        count,
+        sample: Private::new(text),
+    };
+    ReportWords {
+        kinds: 4,
+        largest: vec![
+            alike(21, "点击“支付”后白屏，\n重启后闪退。"),
+            alike(9, "支付时闪退"),
+            alike(4, "crashes when I pay"),
+        ],
+    }
 }
 
 fn incident_progress() -> IncidentProgress {
@@ -356,6 +424,9 @@ fn incident_progress() -> IncidentProgress {
         claimed: false,
         applied_to: EventSeq(0),
         applies_to: EventSeq(0),
+        late: 0,
+        burst: None,
+        reopened: 0,
     }
 }
 

@@ -76,7 +76,14 @@ fn incident_of(mut quoted: Sample, news: IncidentNews, text: &str) -> Sample {
         keys.push((key, Some(Private::new(text))));
     }
     match &mut sample.event.content {
-        Content::Incident(reports) => reports.newest = vec![quoted; 3],
+        Content::Incident(reports) => {
+            reports.newest = vec![quoted; 3];
+            for alike in &mut reports.words.largest {
+                alike.sample = Private::new(text);
+            }
+            let seen = reports.seen_before.as_mut().unwrap();
+            seen.by_name = Some(Private::new(text));
+        }
         other => panic!("no incident: {other:?}"),
     }
     sample

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::Locale;
 use crate::model::{
-    FaultKind, FeedbackKind, FeedbackStatus, GroupKey, GroupTerms, HeldFor, IMAGES_PER_EVENT_MAX,
-    INCIDENT_AGE_MAX, IncidentNews, IncidentState, NoticeKind, Severity, SourceKind, Summary,
-    TriageAction,
+    FaultKind, FeedbackKind, FeedbackStatus, GroupKey, HeldFor, IMAGES_PER_EVENT_MAX,
+    INCIDENT_AGE_MAX, IncidentNews, IncidentProgress, IncidentState, NoticeKind, Severity,
+    SourceKind, Summary, TriageAction,
 };
 
 /// Key, Chinese, English.
@@ -58,6 +58,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("test", "测试", "Test"),
     ("unknown_app", "未知应用", "unknown app"),
     ("user", "用户", "User"),
+    ("words", "说法种类", "Kinds of words"),
 ];
 
 /// Returns the word for `key`.
@@ -169,6 +170,7 @@ pub(super) const fn notice(locale: Locale, kind: NoticeKind) -> &'static str {
         NoticeKind::StoreDisplaced => pick(locale, "数据库文件不在原处", "Store out of place"),
         NoticeKind::BackfillFailed => pick(locale, "无法核对反馈列表", "Backfill failed"),
         NoticeKind::SilenceEnding => pick(locale, "静默即将结束", "Silence ends soon"),
+        NoticeKind::TooManyIncidents => pick(locale, "事件过多", "Too many incidents"),
     }
 }
 
@@ -204,6 +206,9 @@ pub(super) fn notice_text(kind: NoticeKind, subject: &str) -> String {
         NoticeKind::StatusNotSet => format!("飞书没有接受有人设置的状态（{subject}）。"),
         NoticeKind::NothingPushed => format!(
             "应用 {subject} 的反馈只在列表中找到，没有一条是推送过来的。请在飞书后台检查事件订阅方式、订阅的事件和已发布的版本。"
+        ),
+        NoticeKind::TooManyIncidents => format!(
+            "规则 {subject} 的进行中事件已达上限，其余分组合并计入一个事件。若分组过细，请从 group_by 中去掉取值过多的键。"
         ),
         NoticeKind::ReloadRefused => format!("新配置（{subject}）被拒绝，旧配置继续生效。"),
         NoticeKind::BackfillFailed => {
@@ -282,11 +287,15 @@ pub(super) const fn group_key(locale: Locale, key: GroupKey) -> &'static str {
 }
 
 /// Describes the state of an incident. An incident without reports is quiet, which does not mean fixed.
-pub(super) fn incident_state(locale: Locale, state: IncidentState, terms: &GroupTerms) -> String {
+pub(super) fn incident_state(
+    locale: Locale,
+    state: IncidentState,
+    progress: &IncidentProgress,
+) -> String {
     match state {
         IncidentState::Open => pick(locale, "进行中", "Open").to_owned(),
         IncidentState::Quiet => {
-            let quiet = span(locale, terms.resolve_after);
+            let quiet = span(locale, progress.resolve_after());
             match locale {
                 Locale::Zh => format!("已有 {quiet}没有新反馈"),
                 Locale::En => format!("No report for {quiet}"),
@@ -309,6 +318,23 @@ pub(super) const fn further_keys(locale: Locale) -> &'static str {
     pick(locale, "其他分组数", "Further groups")
 }
 
+/// Introduces an earlier incident.
+pub(super) const fn seen_before(locale: Locale, is_similar: bool) -> &'static str {
+    match is_similar {
+        true => pick(locale, "曾有相似的反馈", "Similar reports before"),
+        false => pick(locale, "曾经出现", "Seen before"),
+    }
+}
+
+/// Describes a flapping incident; `None` for another.
+pub(super) fn flapping(locale: Locale, progress: &IncidentProgress) -> Option<String> {
+    let (times, quiet) = (progress.reopened, span(locale, progress.resolve_after()));
+    progress.is_flapping().then(|| match locale {
+        Locale::Zh => format!("抖动：24 小时内平息后第 {times} 次再现，{quiet}没有新反馈才算平息"),
+        Locale::En => format!("Flapping: quiet and back {times} times in 24 h, so it ends after {quiet} without a report"),
+    })
+}
+
 /// Describes an open incident that was done before.
 pub(super) const fn reopened(locale: Locale) -> &'static str {
     pick(locale, "再次出现", "Reopened")
@@ -323,8 +349,12 @@ pub(super) fn written(locale: Locale, [done, total]: [u64; 2]) -> Option<String>
 }
 
 /// Describes why an incident sends a message.
-pub(super) fn incident_news(locale: Locale, news: IncidentNews, terms: &GroupTerms) -> String {
-    let state = |state| incident_state(locale, state, terms);
+pub(super) fn incident_news(
+    locale: Locale,
+    news: IncidentNews,
+    progress: &IncidentProgress,
+) -> String {
+    let state = |state| incident_state(locale, state, progress);
     match news {
         IncidentNews::Opened => pick(locale, "同类反馈已合并", "Similar reports merged").to_owned(),
         IncidentNews::Digest => pick(locale, "有新反馈", "New reports").to_owned(),

@@ -49,6 +49,15 @@ pub struct IncidentRecord {
     pub timers: Vec<(IncidentTimer, Timestamp)>,
 }
 
+/// Ended incidents that may have been about the same fault as another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EarlierIncidents {
+    /// The last one with the same rule and key.
+    pub same_key: Option<Incident>,
+    /// Those of the same app and fault, newest first, with their newest reports. Empty if `same_key` is present.
+    pub same_fault: Vec<(Incident, Vec<StoredEvent>)>,
+}
+
 /// An open incident that has messages of its own, so later reports are merged into them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MergingIncident {
@@ -60,6 +69,8 @@ pub struct MergingIncident {
     pub count: u64,
     /// How many of them are delivered individually.
     pub individual: u64,
+    /// Whether it counts the reports of its rule that would open too many incidents.
+    pub is_collective: bool,
 }
 
 impl Store {
@@ -77,6 +88,15 @@ impl Store {
     /// Returns an incident with its messages; `None` if there is none with this id.
     pub async fn incident(&self, id: IncidentId) -> Result<Option<IncidentRecord>, StoreError> {
         self.database.incident(id).await
+    }
+
+    /// Returns the newest reports of an incident and the earlier incidents, as its message shows them; `None` if
+    /// there is no incident with this id.
+    pub async fn incident_content(
+        &self,
+        id: IncidentId,
+    ) -> Result<Option<(Vec<StoredEvent>, EarlierIncidents)>, StoreError> {
+        self.database.incident_content(id).await
     }
 
     /// Returns the incident that counts this event for each rule.

@@ -65,7 +65,9 @@ mod upkeep;
 mod wakeups;
 
 use incidents::write_incident;
-pub use incidents::{INCIDENT, IncidentFilter, IncidentRecord, MergingIncident, read_incident};
+pub use incidents::{
+    EarlierIncidents, INCIDENT, IncidentFilter, IncidentRecord, MergingIncident, read_incident,
+};
 pub use plan_deliveries::{EventImages, ImageWaits, plan_deliveries};
 pub use records::*;
 pub use silences::{

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::MergingIncident;
+use super::{EarlierIncidents, MergingIncident};
 use crate::model::*;
 
 /// The validated `[store]` section.
@@ -115,6 +115,8 @@ pub struct Arrival {
     pub deliveries: Vec<NewDelivery>,
     /// The incidents that count the report.
     pub incidents: Vec<PlannedIncident>,
+    /// The incidents that only count it, if they are open, because it is late.
+    pub late_incidents: Vec<PlannedIncident>,
     /// What silences depend on.
     pub silenceable: Silenceable,
     /// The reporter's tenant; `None` if unknown.
@@ -181,12 +183,17 @@ pub enum Accepted {
 pub struct Work {
     pub delivery: Delivery,
     pub event: StoredEvent,
-    /// The event's images in order.
+    /// The event's images in order. For an incident: images of its newest reports.
     pub images: Vec<Image>,
-    /// For a summary or an incident: the newest reports in it, newest first.
+    /// For a summary or an incident: the newest reports in it, newest first. Those of an incident are compared, at
+    /// most [`similar::COMPARED_MAX`].
     pub newest: Vec<StoredEvent>,
     /// The incident that sends the message; `None` for other messages.
     pub incident: Option<Box<Incident>>,
+    /// For a report: its position in the incident that counts it; the delivery's rule has precedence.
+    pub counted: Option<CountedReport>,
+    /// For an incident: earlier ones that may have been about the same fault.
+    pub earlier: EarlierIncidents,
     /// For [`Trigger::LateImages`]: ordinals of the images that the destination already got, one bit
     /// each.
     pub shown: u32,
@@ -256,6 +263,8 @@ pub struct CompletedAttempt {
     pub fallback: Option<NewDelivery>,
     /// The platform's id of the sent message; `None` if it sent none.
     pub handle: Option<MessageHandle>,
+    /// For an edit: whether the platform no longer changes the message, because readers removed it or it is too old.
+    pub is_final: bool,
 }
 
 /// The result of an image job.

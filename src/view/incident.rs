@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::preview::key;
-use super::{DeliveryView, ReportView, text, text_or_null, texts};
+use super::{DeliveryView, FeedbackView, ReportView, text, text_or_null, texts};
 use crate::model::{
     Delivery, DestinationName, EscalateAt, EscalationStep, FeedbackKind, GroupKey, GroupTerms,
-    Incident, IncidentId, IncidentNews, IncidentState, IncidentTimer, Private, RuleName, Severity,
-    SilenceId, Timestamp,
+    Incident, IncidentId, IncidentNews, IncidentState, IncidentTimer, Private, RuleName,
+    SeenBefore, Severity, SilenceId, Timestamp,
 };
 
 /// An incident in a list.
@@ -83,6 +83,8 @@ pub struct IncidentView {
     pub summary: IncidentSummary,
     /// Whether somebody has claimed it.
     pub claimed: bool,
+    /// The status that the last button action gave it, and who acted; null if nobody has.
+    pub handled: Option<FeedbackView>,
     /// The number of reports in the last minute before the newest one, and in the minute before that.
     pub trend: [u64; 2],
     /// The silence that mutes it, or its last one; null if there was none.
@@ -96,6 +98,8 @@ pub struct IncidentView {
     /// The incident before it with the same key; null if there was none.
     #[serde(serialize_with = "text_or_null")]
     pub previous: Option<IncidentId>,
+    /// The ended incident that was probably about the same fault; null if there was none in 14 days.
+    pub seen_before: Option<SeenBeforeView>,
     pub terms: TermsView,
     /// Its timers, soonest first.
     pub timers: Vec<TimerView>,
@@ -103,6 +107,37 @@ pub struct IncidentView {
     pub messages: Vec<IncidentMessageView>,
     /// Its newest reports, newest first.
     pub newest: Vec<ReportView>,
+}
+
+/// An ended incident that was probably about the same fault.
+#[derive(Clone, Debug, Serialize)]
+pub struct SeenBeforeView {
+    #[serde(serialize_with = "text")]
+    pub id: IncidentId,
+    #[serde(serialize_with = "text")]
+    pub state: IncidentState,
+    #[serde(serialize_with = "text_or_null")]
+    pub ended_at: Option<Timestamp>,
+    /// The number of reports.
+    pub count: u64,
+    /// Whether only its reports are similar. Otherwise, it has the same rule and key.
+    pub similar: bool,
+    /// The status that the last button action gave it, and who acted; null if nobody has.
+    pub handled: Option<FeedbackView>,
+}
+
+impl From<SeenBefore> for SeenBeforeView {
+    fn from(seen: SeenBefore) -> Self {
+        let incident = seen.incident;
+        Self {
+            id: incident.id,
+            state: incident.progress.state,
+            ended_at: incident.progress.ended_at,
+            count: incident.progress.count,
+            similar: seen.is_similar,
+            handled: incident.handled.map(Into::into),
+        }
+    }
 }
 
 /// A rule's terms for an incident. Times are in seconds.

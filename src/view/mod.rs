@@ -37,8 +37,8 @@ pub use self::event::{ArrivalView, EventView, StatusChangeView};
 pub use self::event_summary::{EventSummary, ReportView};
 pub use self::image::ImageView;
 pub use self::incident::{
-    CloseResult, CountedView, IncidentMessageView, IncidentSummary, IncidentView, StepView,
-    TermsView, TimerView,
+    CloseResult, CountedView, IncidentMessageView, IncidentSummary, IncidentView, SeenBeforeView,
+    StepView, TermsView, TimerView,
 };
 pub use self::preview::{GroupView, PreviewView, RequestView, TrialView};
 pub use self::replay::{ReplayTotals, ReplayedDelivery, ReplayedEvent};

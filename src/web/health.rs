@@ -472,6 +472,7 @@ mod tests {
             opened_at: NOW,
             count: u64::from(id) * 10,
             individual: 5,
+            is_collective: false,
         };
         let stats = Stats {
             incidents_open: 40,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
+use feedback_relay::demo::Fault;
 use feedback_relay::demo::feishu::{Api, Posted};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -250,4 +251,56 @@ fn hostile_text_is_inert_in_incident_messages() {
         }
     }
     assert!(!post.text.contains("<!channel>"), "{}", post.text);
+}
+
+#[test]
+fn removed_message_is_replaced_by_the_next_notification() {
+    let feishu = Feishu::with_chats(&["oc_room"]);
+    let rule = "group_from = 1\nescalate = [{ count = 4, mention = \"all\" }]";
+    let relay = Relay::started(&to_room(&feishu, rule));
+    let recalled = json!({"code": 230_011, "msg": "The message was recalled"});
+    let refused = Fault::json(400, &recalled);
+    feishu.faults().add(Api::UpdateCard, refused);
+    push_crashes(&relay, 0..2);
+    wait_until("the incident's message", || {
+        incident_messages(&feishu).len() == 1
+    });
+    push_crashes(&relay, 2..3);
+    wait_until("a refused edit", || edits(&feishu) > 0);
+    relay.wait_until_idle();
+    push_crashes(&relay, 3..4);
+    wait_for_count(&feishu, 4);
+    push_crashes(&relay, 4..5);
+    wait_for_count(&feishu, 5);
+    relay.wait_until_idle();
+    assert_eq!(incident_messages(&feishu).len(), 2);
+}
+
+#[test]
+fn programs_get_each_report_with_its_incident_and_number() {
+    let bot = Receiver::answering(r#"{"code":0,"msg":"success"}"#);
+    let relay = Relay::started(&Relay::config(&format!(
+        "[destinations.oncall]\nkind = \"feishu-bot\"\nurl = \"{}\"\n\
+         [destinations.archive]\nkind = \"file\"\npath = \"out.jsonl\"\n\
+         [[rules]]\nname = \"all\"\nsend_to = [\"oncall\", \"archive\"]\ngroup_from = 1\n",
+        bot.url("/open-apis/bot/v2/hook/bot-id")
+    )));
+    push_crashes(&relay, 0..4);
+    assert_eq!(relay.push(&Feedback::suggestion(9)).status, 200);
+    bot.wait_for(3);
+    relay.wait_until_idle();
+    let lines = relay.read("out.jsonl");
+    let mut counted: Vec<(Value, Value)> = lines
+        .lines()
+        .map(|line| {
+            let line: Value = serde_json::from_str(line).expect("a JSON line");
+            let incident = &line["data"]["incident"];
+            (incident["id"].clone(), incident["count"].clone())
+        })
+        .collect();
+    counted.sort_by_key(|(_, number)| number.as_u64());
+    let numbered = (1..5).map(|number| (json!("inc_1"), json!(number)));
+    let mut expected = vec![(Value::Null, Value::Null)];
+    expected.extend(numbered);
+    assert_eq!(counted, expected);
 }

@@ -6,7 +6,7 @@ mod options;
 mod replay;
 mod sample;
 mod show;
-mod triage;
+pub(in crate::cli) mod triage;
 
 use super::context::{Context, Exit, Failure, block_on};
 use crate::admin::{EventConfig, Events, FoundEvents};

@@ -65,12 +65,14 @@ fn in_feishu(job: &StatusJobView) -> String {
     }
 }
 
+/// Returns the word of rules for a status, otherwise its number.
 fn word(status: FeedbackStatus) -> String {
     let number = || format!("status {}", status.0);
     status.key().map_or_else(number, str::to_owned)
 }
 
-fn who(by: &ActorView) -> String {
+/// Returns who acted, fit for a terminal.
+pub(in crate::cli) fn who(by: &ActorView) -> String {
     let shown = |text: &Private| text::escape(text.expose()).into_owned();
     match (&by.name, &by.id) {
         (Some(name), Some(id)) => format!("{} ({})", shown(name), shown(id)),

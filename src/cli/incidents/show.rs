@@ -1,12 +1,16 @@
 //! Implements `incidents show`: shows everything about one incident.
 
 use super::super::context::{Context, Exit, Failure};
-use super::super::events::Opened;
+use super::super::events::{Opened, triage};
 use super::super::{text, values, words};
 use super::key_text;
 use crate::config::Needs;
-use crate::model::{DeliveryState, IncidentId, IncidentState, IncidentTimer, Trigger};
-use crate::view::{IncidentMessageView, IncidentView, StepView, TermsView};
+use crate::model::{
+    DeliveryState, FeedbackStatus, IncidentId, IncidentState, IncidentTimer, Trigger,
+};
+use crate::view::{
+    FeedbackView, IncidentMessageView, IncidentView, SeenBeforeView, StepView, TermsView,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -89,9 +93,49 @@ fn head_text(incident: &IncidentView) -> String {
         );
         out.push_str(&line("muted", &muted));
     }
+    if let Some(handled) = &incident.handled {
+        out.push_str(&line(handled_label(handled), &handled_text(handled)));
+    }
     let previous = incident.previous.map(|id| id.to_string());
     out.push_str(&line("previous", &words::or_dash(previous.as_deref())));
+    if let Some(seen) = &incident.seen_before {
+        out.push_str(&line("seen before", &seen_text(seen)));
+    }
     out
+}
+
+/// Returns the label of the person who acted last.
+fn handled_label(handled: &FeedbackView) -> &'static str {
+    match handled.status {
+        FeedbackStatus::PROCESSING => "claimed by",
+        FeedbackStatus::PROCESSED => "done by",
+        _ => "handled by",
+    }
+}
+
+/// Describes who acted last, and when.
+fn handled_text(handled: &FeedbackView) -> String {
+    format!("{}, {}", triage::who(&handled.by), handled.changed_at)
+}
+
+/// Describes an earlier incident.
+fn seen_text(seen: &SeenBeforeView) -> String {
+    let ended_at = seen.ended_at.map(|at| at.to_string());
+    let mut said = format!(
+        "{}, {} {}, {}",
+        seen.id,
+        seen.state,
+        words::or_dash(ended_at.as_deref()),
+        words::counted(seen.count, "report")
+    );
+    if let Some(handled) = &seen.handled {
+        let (label, text) = (handled_label(handled), handled_text(handled));
+        said.push_str(&format!(", {label} {text}"));
+    }
+    if seen.similar {
+        said.push_str(" (similar reports)");
+    }
+    said
 }
 
 /// Returns the state, and what it means.
@@ -192,7 +236,9 @@ mod tests {
     use super::*;
     use crate::cli::incidents::an_incident;
     use crate::cli::tests::a_delivery;
-    use crate::model::{EventId, IncidentNews, Private, Timestamp};
+    use crate::model::{
+        Actor, ChangeSource, EventId, FeedbackState, IncidentNews, Private, Timestamp,
+    };
     use crate::view::{IncidentSummary, ReportView, TimerView};
 
     const AT: Timestamp = Timestamp::from_millis(1_711_111_711_000);
@@ -239,6 +285,22 @@ mod tests {
             .collect()
     }
 
+    fn handled(status: FeedbackStatus) -> FeedbackView {
+        let state = FeedbackState {
+            status,
+            changed_at: AT,
+            by: Actor {
+                name: Some(Private::new("Han\u{1b}")),
+                id: Some(Private::new("U1")),
+                app: None,
+            },
+            through: ChangeSource::Slack,
+            undo_until: None,
+            local_only: false,
+        };
+        state.into()
+    }
+
     fn incident() -> IncidentView {
         let mut message = a_delivery();
         message.trigger = Trigger::Incident;
@@ -250,11 +312,20 @@ mod tests {
         IncidentView {
             summary: an_incident(),
             claimed: true,
+            handled: Some(handled(FeedbackStatus::PROCESSING)),
             trend: [12, 40],
             silence: None,
             muted_until: None,
             silenced: 0,
             previous: Some(IncidentId(2)),
+            seen_before: Some(SeenBeforeView {
+                id: IncidentId(1),
+                state: IncidentState::Done,
+                ended_at: Some(AT),
+                count: 40,
+                similar: true,
+                handled: Some(handled(FeedbackStatus::PROCESSED)),
+            }),
             terms: terms(),
             timers: timers(),
             messages: vec![message.into(), edit.into()],

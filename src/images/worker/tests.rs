@@ -150,6 +150,7 @@ async fn accept_image(store: &Store) {
         users: Vec::new(),
         tenant: None,
         incidents: Vec::new(),
+        late_incidents: Vec::new(),
         silenceable: Silenceable::default(),
         received_at: NOW,
         state: EventState::Routed,

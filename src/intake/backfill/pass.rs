@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::{REACH, Source};
 use crate::feishu::{ApiError, Days, FeedbackPage, Found, ListError, ListedFeedback, Reading};
 use crate::intake::silences::silenceable;
-use crate::intake::{IMAGES_LAST, Intake, arrival, plan};
+use crate::intake::{IMAGES_LAST, Intake, arrival, incidents, plan};
 use crate::model::{
     Actor, AppName, EventState, FeedbackChange, FeedbackStatus, HeldFor, Plan, Timestamp,
 };
@@ -233,17 +233,20 @@ impl Intake {
                 incidents: Vec::new(),
             },
         };
+        let mut counted = Vec::new();
         if telling == Notified::Quietly {
             for planned in &mut whole.deliveries {
                 planned.spec.mentions.clear();
             }
-            // The summary counts the report.
+            // The summary notifies of the report. Incidents only count it.
+            counted = incidents(&whole, &settings);
             whole.incidents.clear();
         }
         let event_id = reading.id.clone();
         let silenceable = silenceable(&reading, &whole, &settings, &self.silences.get());
         let mut arrival = arrival(app, reading, &whole, &settings, now);
         arrival.silenceable = silenceable;
+        arrival.late_incidents = counted;
         arrival.images_deadline_at = listed_at + IMAGES_LAST;
         if telling == Notified::Quietly {
             for delivery in &mut arrival.deliveries {

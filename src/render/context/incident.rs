@@ -3,8 +3,8 @@
 use super::shape::{self, Code, Text, Time};
 use super::{Builder, LIST_MAX};
 use crate::model::{
-    Content, FaultKind, GroupKey, Incident, IncidentReports, IncidentState, Private, SourceKind,
-    Summarised, Summary, Timestamp,
+    Content, FaultKind, GroupKey, Incident, IncidentReports, IncidentState, Private, ReportWords,
+    SeenBefore, SourceKind, Summarised, Summary, Timestamp,
 };
 use crate::render::{Subject, Visibility, mask, words};
 
@@ -15,6 +15,21 @@ pub(super) struct Shared<'a> {
     pub(super) app_name: Option<Text<'a>>,
     pub(super) kind: Option<Code>,
     pub(super) faults: Option<Vec<Code>>,
+}
+
+/// Returns the id of an earlier incident if it reached its maximum age, so that another one continues it.
+fn continued(seen: &SeenBefore) -> Option<String> {
+    let is_continued = seen.incident.progress.state == IncidentState::Continued;
+    (is_continued && !seen.is_similar).then(|| seen.incident.id.to_string())
+}
+
+/// Returns the incident that counts a report, as it was then.
+fn counted<'a>(subject: &Subject<'_>) -> shape::Incident<'a> {
+    shape::Incident {
+        id: subject.counted.map(|counted| counted.incident.to_string()),
+        count: subject.counted.map(|counted| counted.number),
+        ..shape::Incident::default()
+    }
 }
 
 impl<'a> Builder<'a> {
@@ -40,9 +55,8 @@ impl<'a> Builder<'a> {
                 Some(incident) => self.reports(subject, reports, incident),
                 None => shape::Incident::default(),
             },
-            Content::Created(_) | Content::Updated(_) | Content::Notice(_) => {
-                shape::Incident::default()
-            }
+            Content::Created(_) => counted(subject),
+            Content::Updated(_) | Content::Notice(_) => shape::Incident::default(),
         }
     }
 
@@ -80,7 +94,7 @@ impl<'a> Builder<'a> {
         let is_reopened = progress.state == IncidentState::Open && !progress.claimed;
         let state = match &incident.handled {
             Some(_) if is_reopened => words::reopened(self.locale).to_owned(),
-            Some(_) | None => words::incident_state(self.locale, progress.state, &progress.terms),
+            Some(_) | None => words::incident_state(self.locale, progress.state, progress),
         };
         let keys = incident.key.0.iter().take(LIST_MAX);
         // A collective incident has no values of its own.
@@ -91,7 +105,8 @@ impl<'a> Builder<'a> {
         });
         shape::Incident {
             id: Some(reports.id.to_string()),
-            previous: incident.previous.map(|id| id.to_string()),
+            previous: reports.seen_before.as_ref().and_then(continued),
+            before: self.before(reports.seen_before.as_ref()),
             state: shape::Named {
                 key: Some(progress.state.key()),
                 label: Some(state),
@@ -101,8 +116,9 @@ impl<'a> Builder<'a> {
                 label: subject
                     .spec
                     .news
-                    .map(|news| words::incident_news(self.locale, news, &progress.terms)),
+                    .map(|news| words::incident_news(self.locale, news, progress)),
             },
+            flapping: words::flapping(self.locale, progress),
             count: Some(progress.count),
             merged: Some(progress.count.saturating_sub(progress.terms.from)),
             users: Some(incident.people),
@@ -120,6 +136,8 @@ impl<'a> Builder<'a> {
                 .filter_map(|(key, value)| self.grouped_by(*key, value.as_ref(), subject))
                 .chain(further)
                 .collect(),
+            kinds: self.words_kinds(&reports.words),
+            words: self.words(&reports.words),
             recent: self.newest(&reports.newest),
         }
     }
@@ -138,6 +156,44 @@ impl<'a> Builder<'a> {
             reason: note.and_then(|note| note.reason.as_ref()).map(text),
             reports: Some(reports).filter(|reports| *reports > 0),
         }
+    }
+
+    /// Returns an earlier incident, unless this one continues it.
+    fn before(&self, seen: Option<&'a SeenBefore>) -> shape::Before<'a> {
+        let Some(seen) = seen.filter(|seen| continued(seen).is_none()) else {
+            return shape::Before::default();
+        };
+        let progress = &seen.incident.progress;
+        let (name, visibility) = (seen.by_name.as_ref(), self.audience.fields.user);
+        shape::Before {
+            id: Some(seen.incident.id.to_string()),
+            similar: seen.is_similar,
+            label: Some(words::seen_before(self.locale, seen.is_similar)),
+            state: shape::Named {
+                key: Some(progress.state.key()),
+                label: Some(words::incident_state(self.locale, progress.state, progress)),
+            },
+            ended_at: progress.ended_at.map(Time),
+            name: self.private(name, visibility, mask::head),
+        }
+    }
+
+    /// Returns how many kinds of words the reports use; `None` if all differ, or this audience sees no texts.
+    fn words_kinds(&self, words: &ReportWords) -> Option<u64> {
+        let sees_texts = self.audience.fields.description != Visibility::Drop;
+        (sees_texts && words.are_grouped()).then_some(words.kinds)
+    }
+
+    /// Returns a sample of each kind of words. If all differ, the newest reports say as much.
+    fn words(&self, words: &'a ReportWords) -> Vec<shape::Words<'a>> {
+        let largest = words.largest.iter();
+        let largest = largest.filter(|_| self.words_kinds(words).is_some());
+        largest
+            .map(|alike| shape::Words {
+                count: alike.count,
+                description: self.described(Some(&alike.sample)),
+            })
+            .collect()
     }
 
     /// Returns one key of `group_by`; `None` if this audience must not see its value.

@@ -157,8 +157,10 @@ pub(super) struct Mention<'a> {
 pub(super) struct Incident<'a> {
     pub(super) id: Option<String>,
     pub(super) previous: Option<String>,
+    pub(super) before: Before<'a>,
     pub(super) state: Named,
     pub(super) news: Named,
+    pub(super) flapping: Option<String>,
     pub(super) count: Option<u64>,
     pub(super) merged: Option<u64>,
     pub(super) users: Option<u64>,
@@ -173,6 +175,8 @@ pub(super) struct Incident<'a> {
     pub(super) held_for: Named,
     pub(super) why: Option<String>,
     pub(super) grouped_by: Vec<GroupedBy<'a>>,
+    pub(super) kinds: Option<u64>,
+    pub(super) words: Vec<Words<'a>>,
     pub(super) recent: Vec<Recent<'a>>,
 }
 
@@ -200,6 +204,24 @@ pub(super) struct GroupedBy<'a> {
     pub(super) key: &'static str,
     pub(super) label: &'static str,
     pub(super) value: Option<Text<'a>>,
+}
+
+/// An earlier incident that was probably about the same fault. All members are null if there is none.
+#[derive(Default, serde::Serialize)]
+pub(super) struct Before<'a> {
+    pub(super) id: Option<String>,
+    pub(super) similar: bool,
+    pub(super) label: Option<&'static str>,
+    pub(super) state: Named,
+    pub(super) ended_at: Option<Time>,
+    pub(super) name: Option<Text<'a>>,
+}
+
+/// What several reports of an incident say in similar words.
+#[derive(serde::Serialize)]
+pub(super) struct Words<'a> {
+    pub(super) count: u64,
+    pub(super) description: Option<Text<'a>>,
 }
 
 /// A short description of one of several reports.

@@ -169,6 +169,7 @@ const OURS: &[&str] = &[
     "<at id=ou_1234></at>",
     "<at email=li@example.com></at>",
     "<person id='ou_3a52771c51327acb' show_name=true show_avatar=true></person>",
+    "<person id='ou_7d8a6e6df7621556' show_name=true show_avatar=true></person>",
     "<at user_id=\"ou_1234\"></at>",
     "<font color='grey'>",
     "<font color='green'>",

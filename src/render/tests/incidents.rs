@@ -1,7 +1,10 @@
 //! Tests of the messages of incidents.
 
 use super::*;
-use crate::model::{FeedbackKind, FeedbackStatus, IncidentState};
+use crate::model::{
+    CountedReport, FeedbackKind, FeedbackStatus, INCIDENT_IMAGES_MAX, IncidentId, IncidentState,
+    SeenBefore,
+};
 
 /// Renders a message and returns it as its platform gets it.
 fn message(family: Family, locale: Locale, sample: &Sample) -> Value {
@@ -243,7 +246,10 @@ fn incident_of_no_single_app_names_rule_and_each_app() {
     incident(&mut sample).key.0.clear();
     let texts = texts(&message(Family::Slack, Locale::En, &sample));
     assert!(texts.contains(&"🔴 37 reports · Fault · blank screen".to_owned()));
-    let quoted = texts.iter().find(|text| text.contains("白屏")).unwrap();
+    let quoted = texts
+        .iter()
+        .find(|text| text.contains("白屏") && text.contains("order"))
+        .unwrap();
     assert!(
         quoted.contains(" · order · White screen, Crash · 点击"),
         "{quoted}"
@@ -284,5 +290,176 @@ fn incident_rendered_by_plain_template_keeps_numbers() {
         let text = sent(&payload).to_string();
         assert!(text.contains("37 reports · Crash · order"), "{text}");
         assert!(text.contains("12/min ↑ · People: 31"), "{text}");
+    }
+}
+
+/// Returns the claimed incident with this text in each place where reporters' words are shown.
+fn claimed_with(text: &str) -> Sample {
+    let said = incident_of(hostile(text), IncidentNews::Opened, text);
+    Sample {
+        event: said.event,
+        ..sample::claimed_incident()
+    }
+}
+
+#[test]
+fn texts_are_cut_before_images_and_counts_and_buttons_stay() {
+    let sample = claimed_with(&"长".repeat(5_000));
+    for family in [Family::Feishu, Family::Slack] {
+        let mut with_images = Vec::new();
+        for bytes_max in (2_000..19_000).rev().step_by(250) {
+            let audience = Audience {
+                bytes_max: Some(bytes_max),
+                ..sample::audience(family, Locale::Zh)
+            };
+            let rendered = Templates::built_in().payload(&audience, Form::Full, &sample.subject());
+            let Ok(payload) = rendered else { break };
+            let shown = payload.as_stored().to_owned();
+            for kept in ["37 份反馈", "31", "done.1.0"] {
+                assert!(shown.contains(kept), "{family:?} {bytes_max}: {kept}");
+            }
+            with_images.push((shown.contains("img_v3_00"), shown.matches('长').count()));
+        }
+        let first_without = with_images.iter().position(|(has_images, _)| !has_images);
+        let first_without = first_without.expect("the smallest messages have no images");
+        let (larger, smaller) = with_images.split_at(first_without);
+        assert!(larger.len() > 1, "{family:?}");
+        assert!(smaller.iter().all(|(has_images, _)| !has_images));
+        let longest = larger.iter().map(|(_, chars)| *chars).max();
+        let shortest = larger.last().map(|(_, chars)| *chars);
+        assert!(shortest < longest.map(|chars| chars / 10), "{larger:?}");
+    }
+}
+
+#[test]
+fn largest_message_of_an_incident_keeps_all_parts() {
+    let sample = claimed_with(&"长".repeat(5_000));
+    let message = message(Family::Slack, Locale::Zh, &sample);
+    let blocks = message["blocks"].as_array().unwrap();
+    assert!(blocks.len() < 30, "{}", blocks.len());
+    let images = blocks.iter().filter(|block| block["type"] == "image");
+    assert_eq!(images.count(), INCIDENT_IMAGES_MAX);
+}
+
+#[test]
+fn words_are_masked_or_left_out_like_descriptions() {
+    let sample = sample::incident(IncidentNews::Opened);
+    let shown = |visibility| {
+        let audience = Audience {
+            fields: Fields {
+                description: visibility,
+                ..Fields::default()
+            },
+            ..sample::audience(Family::Webhook, Locale::En)
+        };
+        let payload = Templates::built_in().payload(&audience, Form::Full, &sample.subject());
+        let incident = sent(&payload.unwrap())["data"]["incident"].clone();
+        (incident["kinds"].clone(), incident["words"].clone())
+    };
+    let (kinds, words) = shown(Visibility::Full);
+    assert_eq!(
+        (kinds, &words[1]["description"]),
+        (4.into(), &"支付时闪退".into())
+    );
+    let (kinds, words) = shown(Visibility::Mask);
+    let masked = "(5 characters, hidden)";
+    assert_eq!(
+        (kinds, &words[1]["description"]),
+        (4.into(), &masked.into())
+    );
+    assert_eq!(
+        shown(Visibility::Drop),
+        (Value::Null, Value::Array(Vec::new()))
+    );
+}
+
+#[test]
+fn words_are_left_out_if_all_differ() {
+    let mut sample = sample::incident(IncidentNews::Opened);
+    let Content::Incident(reports) = &mut sample.event.content else {
+        panic!("no incident")
+    };
+    for alike in &mut reports.words.largest {
+        alike.count = 1;
+    }
+    let texts = texts(&message(Family::Slack, Locale::En, &sample)).join(" / ");
+    assert!(!texts.contains("Kinds of words"), "{texts}");
+}
+
+#[test]
+fn earlier_incident_is_shown_with_person_and_age() {
+    let mut sample = sample::incident(IncidentNews::Opened);
+    for (family, wanted) in [
+        (
+            Family::Feishu,
+            "Seen before: inc&#95;7 · 12 days ago · Done · <person id='ou_7d8a6e6df7621556'",
+        ),
+        (
+            Family::Slack,
+            "Seen before: inc_7 · 12 days ago · Done · Han Meimei <on call>",
+        ),
+    ] {
+        let texts = texts(&message(family, Locale::En, &sample));
+        let shown = texts.iter().any(|text| text.contains(wanted));
+        assert!(shown, "{family:?}: {texts:?}");
+    }
+    let seen = |sample: &mut Sample, change: fn(&mut SeenBefore)| {
+        let Content::Incident(reports) = &mut sample.event.content else {
+            panic!("no incident")
+        };
+        change(reports.seen_before.as_mut().unwrap());
+        texts(&message(Family::Slack, Locale::Zh, sample)).join(" / ")
+    };
+    let similar = seen(&mut sample, |seen| {
+        seen.is_similar = true;
+        seen.incident.progress.state = IncidentState::Quiet;
+        seen.by_name = None;
+    });
+    assert!(
+        similar.contains("曾有相似的反馈: inc_7 · 12 天前 · 已有 30 分钟没有新反馈 /"),
+        "{similar}"
+    );
+    let continued = seen(&mut sample, |seen| {
+        seen.is_similar = false;
+        seen.incident.progress.state = IncidentState::Continued;
+    });
+    assert!(continued.contains("接续 inc_7"), "{continued}");
+    assert!(!continued.contains("曾"), "{continued}");
+}
+
+#[test]
+fn single_report_has_the_id_and_count_of_its_incident() {
+    let sample = Sample {
+        counted: Some(CountedReport {
+            incident: IncidentId(12),
+            number: 4,
+        }),
+        ..sample::fault(&ShownBy::Count)
+    };
+    let body = message(Family::Webhook, Locale::En, &sample);
+    let incident = &body["data"]["incident"];
+    assert_eq!(
+        (&incident["id"], &incident["count"]),
+        (&"inc_12".into(), &4.into())
+    );
+    assert_eq!(incident["state"]["key"], Value::Null);
+    let alone = Sample {
+        counted: None,
+        ..sample::fault(&ShownBy::Count)
+    };
+    for family in [Family::Feishu, Family::Slack] {
+        let shown = message(family, Locale::En, &sample);
+        assert_eq!(shown, message(family, Locale::En, &alone));
+    }
+}
+
+#[test]
+fn flapping_incident_says_so() {
+    let mut sample = sample::incident(IncidentNews::Opened);
+    incident(&mut sample).progress.reopened = 3;
+    for family in [Family::Feishu, Family::Slack, Family::Text] {
+        let shown = texts(&message(family, Locale::En, &sample)).join(" / ");
+        let wanted = "quiet and back 3 times in 24 h, so it ends after 1 h without a report";
+        assert!(shown.contains(wanted), "{family:?}: {shown}");
     }
 }

@@ -44,6 +44,7 @@ fn assert_inert(family: Family, form: Form, payload: &Payload) {
                     "<font color='grey'>",
                     "<font color='green'>",
                     "</font>",
+                    "<person id='ou_7d8a6e6df7621556' show_name=true show_avatar=true></person>",
                 ],
             ),
             (Family::Feishu, "root" | "text", "text") => {

@@ -93,6 +93,7 @@ impl Bench {
             users: vec![Private::new(format!("ou_{id}"))],
             tenant: None,
             incidents: Vec::new(),
+            late_incidents: Vec::new(),
             silenceable: Silenceable::default(),
             received_at: self.now(),
             state: EventState::Routed,
@@ -212,6 +213,7 @@ impl Bench {
             shown: 0,
             fallback: None,
             handle: None,
+            is_final: false,
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{failover, late_images};
 use crate::model::*;
-use crate::store::{CompletedAttempt, LeaseRelease};
+use crate::store::{ALL_SHOWN, CompletedAttempt, LeaseRelease};
 
 /// A leased delivery.
 #[derive(Clone, Debug)]
@@ -68,6 +68,8 @@ pub(in crate::store) struct Decision<'a> {
     pub(in crate::store) handle: Option<&'a MessageHandle>,
     /// Whether late images may have to follow.
     pub(in crate::store) late_images: bool,
+    /// Whether the message is edited at once, to show images that were not uploaded yet.
+    pub(in crate::store) edit: bool,
 }
 
 /// Decides what a finished attempt does to its delivery.
@@ -83,6 +85,7 @@ pub(in crate::store) fn finished<'a>(
         is_retried: matches!(finished.verdict, Verdict::RetryAt { .. }),
         handle: finished.handle.as_ref().filter(|_| is_delivered),
         late_images: is_delivered && follow,
+        edit: is_delivered && leased.trigger == Trigger::Incident && finished.shown != ALL_SHOWN,
     }
 }
 

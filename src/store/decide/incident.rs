@@ -45,8 +45,9 @@ pub(in crate::store) enum AfterEnd {
     Reopens,
 }
 
-/// Returns the progress of a new incident, before its first report is counted.
-pub(in crate::store) fn open(terms: GroupTerms, now: Timestamp) -> IncidentProgress {
+/// Returns the progress of a new incident, before its first report is counted. `reopened`: how many incidents with its
+/// key became quiet recently.
+pub(in crate::store) fn open(terms: GroupTerms, reopened: u64, now: Timestamp) -> IncidentProgress {
     IncidentProgress {
         state: IncidentState::Open,
         terms,
@@ -67,6 +68,9 @@ pub(in crate::store) fn open(terms: GroupTerms, now: Timestamp) -> IncidentProgr
         mute: None,
         silenced: 0,
         silenced_before: 0,
+        late: 0,
+        burst: None,
+        reopened,
     }
 }
 
@@ -79,6 +83,23 @@ pub(in crate::store) fn held(incident: &IncidentProgress, now: Timestamp) -> Opt
         hours: Some(hours.written()),
         reported_at: now,
     })
+}
+
+/// Counts a late report, if the incident is open and was when the report was made. Returns whether it did. A late
+/// report notifies nobody: its destinations get it in a late summary.
+pub(in crate::store) fn late_report(
+    incident: &mut IncidentProgress,
+    reported_at: Option<Timestamp>,
+    now: Timestamp,
+) -> bool {
+    let is_covered = reported_at.is_some_and(|at| at >= incident.opened_at);
+    if incident.state != IncidentState::Open || is_over(incident, now) || !is_covered {
+        return false;
+    }
+    incident.count += 1;
+    incident.late += 1;
+    show_news(incident);
+    true
 }
 
 /// Counts a report. Returns whether it is merged into the incident's own messages. `terms` are those of the
@@ -95,6 +116,11 @@ pub(in crate::store) fn report(
             incident.steps_done = passed(terms, incident, now);
         }
         incident.terms = terms.clone();
+    }
+    if let Some(burst) = incident.burst
+        && now >= burst.since + incident.terms.interval
+    {
+        incident.burst = Some(burst_period(incident, now));
     }
     incident.count += 1;
     incident.last_at = incident.last_at.max(now);
@@ -138,7 +164,7 @@ pub(in crate::store) fn mute(
 /// notify again.
 fn passed(terms: &GroupTerms, incident: &IncidentProgress, now: Timestamp) -> u32 {
     let has_passed = |step: &EscalationStep| match step.at {
-        EscalateAt::Count(count) => incident.count >= count,
+        EscalateAt::Count(count) => incident.on_time() >= count,
         EscalateAt::After(after) => now >= incident.opened_at + after,
     };
     let steps = terms.steps.iter().enumerate();
@@ -155,7 +181,28 @@ fn bit(step: usize) -> u32 {
 }
 
 fn is_merged(incident: &IncidentProgress) -> bool {
-    incident.count > incident.terms.from
+    incident.on_time() > incident.terms.from
+}
+
+/// Returns the period that starts now.
+fn burst_period(incident: &IncidentProgress, now: Timestamp) -> BurstPeriod {
+    BurstPeriod {
+        from: incident.on_time(),
+        since: now,
+    }
+}
+
+/// Returns the step of `escalate` that a new burst runs once more: the one with the smallest count, if that many
+/// reports came in the period.
+fn burst_step(incident: &IncidentProgress) -> Option<usize> {
+    let came = incident.on_time().saturating_sub(incident.burst?.from);
+    let counts = incident.terms.steps.iter().enumerate();
+    let counts = counts.filter_map(|(index, step)| match step.at {
+        EscalateAt::Count(count) => Some((count, index)),
+        EscalateAt::After(_) => None,
+    });
+    let (count, index) = counts.min()?;
+    (came >= count).then_some(index)
 }
 
 /// Returns the time between two edits of a message: a twelfth of the incident's age, so that an old incident
@@ -173,7 +220,7 @@ fn edit_at(incident: &IncidentProgress) -> Option<Timestamp> {
 
 /// Returns when the incident ends if no report follows, and how.
 fn end_at(incident: &IncidentProgress) -> (Timestamp, IncidentState) {
-    let quiet_at = incident.last_at + incident.terms.resolve_after;
+    let quiet_at = incident.last_at + incident.resolve_after();
     let old_at = incident.opened_at + INCIDENT_AGE_MAX;
     if old_at < quiet_at {
         (old_at, IncidentState::Continued)
@@ -197,18 +244,18 @@ fn step_at(incident: &IncidentProgress, index: usize, step: &EscalationStep) -> 
         return None;
     }
     match step.at {
-        EscalateAt::Count(count) => (incident.count >= count).then_some(incident.last_at),
+        EscalateAt::Count(count) => (incident.on_time() >= count).then_some(incident.last_at),
         EscalateAt::After(after) => Some(incident.opened_at + after),
     }
 }
 
 fn digest_at(incident: &IncidentProgress) -> Option<Timestamp> {
-    let has_news = incident.shown_at.is_some() && incident.count > incident.digested;
+    let has_news = incident.shown_at.is_some() && incident.on_time() > incident.digested;
     has_news.then(|| incident.digested_at + incident.terms.interval)
 }
 
 fn repeat_at(incident: &IncidentProgress) -> Option<Timestamp> {
-    let has_news = incident.shown_at.is_some() && incident.count > incident.notified;
+    let has_news = incident.shown_at.is_some() && incident.on_time() > incident.notified;
     let after = incident.terms.repeat_after.filter(|_| has_news)?;
     Some(incident.notified_at + after)
 }
@@ -236,7 +283,9 @@ pub(in crate::store) fn timers(
         let at = step_at(incident, index, step);
         (IncidentTimer::Step(index), at)
     });
-    let notifying = notifying.into_iter().chain(steps);
+    let burst =
+        burst_step(incident).map(|index| (IncidentTimer::Step(index), Some(incident.last_at)));
+    let notifying = notifying.into_iter().chain(steps).chain(burst);
     let of_open = [
         (IncidentTimer::Unmute, incident.mute.map(|mute| mute.until)),
         (IncidentTimer::End(state), Some(ends_at)),
@@ -315,6 +364,7 @@ pub(in crate::store) fn act(
         return Acted::Nothing(ActionOutcome::Ended);
     }
     incident.claimed = true;
+    incident.burst = Some(burst_period(incident, now));
     incident.applied_to = EventSeq(0);
     incident.applies_to = newest;
     let effects = match acting.act {
@@ -376,6 +426,7 @@ pub(in crate::store) fn reopen(
     incident.state = IncidentState::Open;
     incident.ended_at = None;
     incident.claimed = false;
+    incident.burst = None;
     incident.last_at = incident.last_at.max(now);
     set_mute(incident, mute);
     skip_passed(incident, now);
@@ -442,6 +493,12 @@ fn run_open(incident: &mut IncidentProgress, now: Timestamp, effects: &mut Vec<I
     }
     if !due.is_empty() {
         notified(incident, now);
+        // The same reports do not notify twice.
+        incident.burst = incident.burst.map(|_| burst_period(incident, now));
+    } else if let Some(index) = burst_step(incident) {
+        incident.burst = None;
+        notified(incident, now);
+        effects.push(IncidentEffect::Escalate(index));
     }
     if repeat_at(incident).is_some_and(|at| at <= now) {
         notified(incident, now);
@@ -450,12 +507,12 @@ fn run_open(incident: &mut IncidentProgress, now: Timestamp, effects: &mut Vec<I
 }
 
 fn digested(incident: &mut IncidentProgress, now: Timestamp) {
-    incident.digested = incident.count;
+    incident.digested = incident.on_time();
     incident.digested_at = now;
 }
 
 fn notified(incident: &mut IncidentProgress, now: Timestamp) {
-    incident.notified = incident.count;
+    incident.notified = incident.on_time();
     incident.notified_at = now;
 }
 
@@ -463,6 +520,11 @@ fn show(incident: &mut IncidentProgress, now: Timestamp) -> IncidentEffect {
     incident.shown_at = Some(now);
     incident.edit_due = false;
     IncidentEffect::Edit
+}
+
+/// Requests an edit of its messages, because they can show more.
+pub(in crate::store) fn show_news(incident: &mut IncidentProgress) {
+    incident.edit_due |= incident.shown_at.is_some();
 }
 
 /// Ends an incident. Its messages show the end at once. A successor has messages of its own, so only other

@@ -70,6 +70,7 @@ pub(super) fn accept(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<Accepte
     let notified = already_notified(tx, event, arrival)?;
     let silencer = silences::silencer(tx, &arrival.silenceable.matched, tx.now)?;
     let joined = incidents::join(tx, event, arrival, &silencer)?;
+    incidents::join_late(tx, event, arrival)?;
     let waits = !arrival.images.is_empty();
     let to_notify = |new: &&NewDelivery| !notified.contains(&new.destination);
     let mut counting = Counting::default();

@@ -111,6 +111,9 @@ pub(super) fn finish_attempt(
     if decided.is_retried {
         tx.notify_destination(&held.destination);
     } else if held.trigger == Trigger::Edit {
+        if finished.is_final {
+            messages::mark_final(tx, id)?;
+        }
         edits::ended(tx, id)?;
     }
     if let Some(handle) = decided.handle {
@@ -118,6 +121,9 @@ pub(super) fn finish_attempt(
         // The sent message does not show a status that changed during the attempt.
         if status_history::changed_since_made(tx, id)? {
             edits::request_all(tx, held.event)?;
+        }
+        if decided.edit {
+            edits::request(tx, id)?;
         }
     }
     if decided.late_images {

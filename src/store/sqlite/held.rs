@@ -260,6 +260,7 @@ fn arrival(
         users: Vec::new(),
         tenant: None,
         incidents: Vec::new(),
+        late_incidents: Vec::new(),
         silenceable: Silenceable::default(),
         change: None,
         received_at: tx.now,

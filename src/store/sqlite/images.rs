@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::engine::tx::Tx;
 use super::values::signed;
-use super::{Database, IfAbandoned, deliveries, late_images, rows};
+use super::{Database, IfAbandoned, deliveries, incidents, late_images, rows};
 use crate::model::*;
 use crate::store::{ImageVerdict, StoreError, Topic};
 
@@ -115,6 +115,7 @@ fn finish_image(
             keep(tx, kept)?;
             release_waiting(tx, event)?;
             late_images::send_late_images(tx, event)?;
+            incidents::show_image(tx, event)?;
         }
         ImageVerdict::Lost { .. } => release_waiting(tx, event)?,
         ImageVerdict::RetryAt { refused, .. } => {

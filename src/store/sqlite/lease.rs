@@ -10,7 +10,7 @@ use super::rows::{self, DELIVERY_COLUMNS, EVENT_COLUMNS, delivery_columns, event
 use super::values::signed;
 use super::{Database, IfAbandoned, feedback_status, held, incidents, messages, status_history};
 use crate::model::*;
-use crate::store::{KeptPayload, StoreError, Work};
+use crate::store::{EarlierIncidents, KeptPayload, StoreError, Work};
 
 impl Database {
     /// See [`crate::store::Store::lease_due`].
@@ -327,13 +327,19 @@ fn work(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Work> {
     };
     let incident = incidents::of_event(conn, &event)?;
     Ok(Work {
-        images: match more.images {
-            true => rows::images_of(conn, event.seq)?,
-            false => Vec::new(),
+        counted: incidents::counted(conn, event.seq, &delivery.spec.rule)?,
+        images: match &incident {
+            Some(incident) => incidents::images(conn, incident.id)?,
+            None if more.images => rows::images_of(conn, event.seq)?,
+            None => Vec::new(),
         },
         newest: match &incident {
-            Some(incident) => incidents::newest_reports(conn, incident.id)?,
+            Some(incident) => incidents::newest_reports(conn, incident.id, similar::COMPARED_MAX)?,
             None => held::newest_reports(conn, &event)?,
+        },
+        earlier: match &incident {
+            Some(incident) => incidents::earlier(conn, incident)?,
+            None => EarlierIncidents::default(),
         },
         incident,
         shown,
@@ -375,10 +381,9 @@ fn message(
 ) -> rusqlite::Result<Option<MessageHandle>> {
     match delivery.trigger {
         Trigger::Edit => messages::edited_by(conn, delivery.id),
-        // The first message of an incident starts a thread, and the others reply to it.
-        Trigger::LateImages | Trigger::Incident => {
-            messages::first(conn, delivery.event, &delivery.destination)
-        }
+        Trigger::LateImages => messages::first(conn, delivery.event, &delivery.destination),
+        // The live message of an incident starts a thread, and the others reply to it.
+        Trigger::Incident => messages::live(conn, delivery.event, &delivery.destination),
         Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test if change => {
             match status_history::followed_by(conn, delivery.event)? {
                 Some(first) => messages::first(conn, first, &delivery.destination),

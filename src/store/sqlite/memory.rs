@@ -132,5 +132,6 @@ fn delivered(work: &Work, keeps_handles: bool) -> CompletedAttempt {
         shown: ALL_SHOWN,
         fallback: None,
         handle: keeps_handles.then(|| MessageHandle(id.to_string())),
+        is_final: false,
     }
 }

@@ -43,6 +43,50 @@ pub(super) fn first(
     .optional()
 }
 
+/// Selects the live messages of an incident's event `?1`, at destination `?2` or at all: the first card or blocks at
+/// each destination that the platform still changes. Later messages reply to it.
+pub(super) const LIVE: &str = "
+    SELECT min(m.delivery_id), m.handle FROM messages m JOIN deliveries d ON d.id = m.delivery_id
+    WHERE m.event_seq = ?1 AND (?2 IS NULL OR m.destination = ?2) AND m.is_final = 0
+      AND d.form IN ('full', 'no_images')
+    GROUP BY m.destination";
+
+/// Returns the live message of an incident's event at `destination`.
+pub(super) fn live(
+    conn: &Connection,
+    event: EventSeq,
+    destination: &DestinationName,
+) -> rusqlite::Result<Option<MessageHandle>> {
+    conn.prepare_cached(LIVE)?
+        .query_row(params![event, destination], |row| row.get(1))
+        .optional()
+}
+
+/// Returns whether `destination` has or had a card or blocks about the event that could be edited.
+pub(super) fn has_card(
+    conn: &Connection,
+    event: EventSeq,
+    destination: &DestinationName,
+) -> rusqlite::Result<bool> {
+    conn.prepare_cached(
+        "SELECT 1 FROM messages m JOIN deliveries d ON d.id = m.delivery_id
+         WHERE m.event_seq = ?1 AND m.destination = ?2 AND d.form IN ('full', 'no_images')",
+    )?
+    .exists(params![event, destination])
+}
+
+/// Notes that the platform no longer changes the message that the edit `id` was for. The replies to it are not edited
+/// instead.
+pub(super) fn mark_final(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "UPDATE messages SET is_final = 1
+         WHERE (event_seq, destination) = (SELECT event_seq, destination FROM deliveries WHERE id = ?1)
+           AND delivery_id >= (SELECT edits FROM deliveries WHERE id = ?1)",
+    )?
+    .execute([id])?;
+    Ok(())
+}
+
 /// Returns the message that the edit `id` changes.
 pub(super) fn edited_by(
     conn: &Connection,

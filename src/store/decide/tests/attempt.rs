@@ -38,6 +38,7 @@ fn completed(outcome: OutcomeKind, verdict: Verdict) -> CompletedAttempt {
         shown: SHOWN,
         fallback: None,
         handle: Some(MessageHandle("om_1".into())),
+        is_final: false,
     }
 }
 

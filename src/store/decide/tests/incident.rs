@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::at;
 use crate::model::*;
 use crate::store::decide::incident::{
-    Acted, AfterEnd, IncidentEffect, act, advance, after_end, end, follow_action, mute, next_at,
-    open, reopen, report,
+    Acted, AfterEnd, IncidentEffect, act, advance, after_end, end, follow_action, late_report,
+    mute, next_at, open, reopen, report,
 };
 use crate::store::{ActionOutcome, ApplyIncidentAction};
 
@@ -35,7 +35,7 @@ fn step(step_at: EscalateAt, unless_claimed: bool) -> EscalationStep {
 /// Runs reports at the given seconds, and all timers until `until`. Returns each effect with its second.
 fn run(terms: &GroupTerms, reports: &[i64], until: i64) -> Vec<(i64, IncidentEffect)> {
     let first = reports.first().copied().unwrap();
-    let mut incident = open(terms.clone(), at(first));
+    let mut incident = open(terms.clone(), 0, at(first));
     let mut reports = reports.iter().copied().peekable();
     let mut effects = Vec::new();
     loop {
@@ -65,7 +65,7 @@ fn sent(news: IncidentNews) -> IncidentEffect {
 
 #[test]
 fn few_reports_are_delivered_individually_and_end_in_silence() {
-    let mut incident = open(terms(5, vec![]), at(0));
+    let mut incident = open(terms(5, vec![]), 0, at(0));
     for second in 0..5 {
         assert!(!report(&mut incident, &terms(5, vec![]), None, at(second)));
     }
@@ -123,13 +123,121 @@ fn steps_run_once_by_count_and_by_time() {
 fn claim_cancels_the_steps_that_it_may_cancel() {
     let after = EscalateAt::After(Duration::from_secs(60));
     let terms = terms(1, vec![step(after, true), step(after, false)]);
-    let mut incident = open(terms.clone(), at(0));
+    let mut incident = open(terms.clone(), 0, at(0));
     report(&mut incident, &terms, None, at(0));
     incident.claimed = true;
     assert_eq!(
         advance(&mut incident, at(60)),
         [IncidentEffect::Escalate(1)]
     );
+}
+
+#[test]
+fn late_report_counts_and_notifies_nobody() {
+    let open_at = |state: IncidentState| {
+        let mut incident = shown();
+        incident.terms.steps = vec![step(EscalateAt::Count(3), false)];
+        if state != IncidentState::Open {
+            end(&mut incident, state, at(20));
+        }
+        incident
+    };
+    let quiet = at(2 + 1800);
+    for (state, reported_at, now, expected) in [
+        (IncidentState::Open, Some(at(0)), at(30), true),
+        (IncidentState::Open, Some(at(-1)), at(30), false),
+        (IncidentState::Open, None, at(30), false),
+        (IncidentState::Open, Some(at(5)), quiet, false),
+        (IncidentState::Quiet, Some(at(5)), at(30), false),
+        (IncidentState::Done, Some(at(25)), at(30), false),
+    ] {
+        let mut incident = open_at(state);
+        let before = incident.clone();
+        let counted = late_report(&mut incident, reported_at, now);
+        assert_eq!(counted, expected, "{state} {reported_at:?}");
+        let after = IncidentProgress {
+            count: before.count + u64::from(expected),
+            late: u64::from(expected),
+            edit_due: expected || before.edit_due,
+            ..before.clone()
+        };
+        assert_eq!(incident, after);
+        // Neither a step nor a digest nor a repetition follows, and the end stays.
+        let effects = advance(&mut incident, at(29));
+        assert!(
+            effects.iter().all(|one| *one == IncidentEffect::Edit),
+            "{effects:?}"
+        );
+    }
+    let mut few = open(terms(1, vec![]), 0, at(0));
+    report(&mut few, &terms(1, vec![]), None, at(0));
+    assert!(late_report(&mut few, Some(at(0)), at(9)));
+    assert_eq!(advance(&mut few, at(9)), [], "it has no message yet");
+}
+
+#[test]
+fn new_burst_in_a_claimed_incident_notifies_once() {
+    let interval = 5 * 60;
+    let terms = terms(1, vec![step(EscalateAt::Count(3), true)]);
+    for (claimed, after_claim, expected) in [
+        (true, vec![10, 11, 12], vec![12]),
+        (true, vec![10, 11, 12, 13, 14, 15, 16], vec![12]),
+        (true, vec![10, 11], vec![]),
+        // The third comes in the next period, whose own third comes later.
+        (true, vec![10, 11, 9 + interval], vec![]),
+        (true, vec![10, 11, 9 + interval, 310, 311], vec![311]),
+        (false, vec![10, 11, 12, 13, 14, 15], vec![10]),
+    ] {
+        let mut incident = open(terms.clone(), 0, at(0));
+        report(&mut incident, &terms, None, at(0));
+        report(&mut incident, &terms, None, at(1));
+        advance(&mut incident, at(1));
+        if claimed {
+            let acting = pressed(TriageAction::Claim, "li");
+            act(&mut incident, None, &acting, EventSeq(2), true, at(9));
+        }
+        let mut notified = Vec::new();
+        for second in after_claim {
+            report(&mut incident, &terms, None, at(second));
+            let effects = advance(&mut incident, at(second));
+            notified.extend(
+                effects
+                    .contains(&IncidentEffect::Escalate(0))
+                    .then_some(second),
+            );
+        }
+        assert_eq!(notified, expected, "{claimed}");
+    }
+}
+
+#[test]
+fn flapping_incident_becomes_quiet_later_each_time() {
+    let minutes = |reopened, resolve_after: u64| {
+        let terms = GroupTerms {
+            resolve_after: Duration::from_secs(resolve_after * MINUTE),
+            ..terms(1, vec![])
+        };
+        let mut incident = open(terms.clone(), reopened, at(0));
+        report(&mut incident, &terms, None, at(0));
+        assert_eq!(incident.is_flapping(), reopened >= 3);
+        next_at(&incident).map(|due| due.since(at(0)).as_secs() / MINUTE)
+    };
+    for (reopened, resolve_after, expected) in [
+        (0, 30, 30),
+        (2, 30, 30),
+        (3, 30, 60),
+        (4, 30, 120),
+        (5, 30, 240),
+        (6, 30, 240),
+        (u64::MAX - 1, 30, 240),
+        (3, 600, 600),
+    ] {
+        assert_eq!(
+            minutes(reopened, resolve_after),
+            Some(expected),
+            "{reopened}"
+        );
+    }
 }
 
 fn pressed(act: TriageAction, name: &str) -> ApplyIncidentAction {
@@ -147,7 +255,7 @@ fn pressed(act: TriageAction, name: &str) -> ApplyIncidentAction {
 
 /// Returns an open incident with a message of its own.
 fn shown() -> IncidentProgress {
-    let mut incident = open(terms(1, vec![]), at(0));
+    let mut incident = open(terms(1, vec![]), 0, at(0));
     report(&mut incident, &terms(1, vec![]), None, at(0));
     report(&mut incident, &terms(1, vec![]), None, at(1));
     advance(&mut incident, at(1));
@@ -262,7 +370,7 @@ fn only_a_later_report_reopens_a_done_incident() {
 fn reopened_incident_can_be_claimed_again_and_repeats_no_passed_step() {
     let minute = EscalateAt::After(Duration::from_secs(MINUTE));
     let terms = terms(1, vec![step(minute, true)]);
-    let mut incident = open(terms.clone(), at(0));
+    let mut incident = open(terms.clone(), 0, at(0));
     report(&mut incident, &terms, None, at(0));
     report(&mut incident, &terms, None, at(1));
     advance(&mut incident, at(1));
@@ -323,7 +431,7 @@ fn news_are_repeated_after_repeat_after_only() {
 #[test]
 fn changed_terms_apply_from_the_next_report_without_passed_steps() {
     let old = terms(1, vec![]);
-    let mut incident = open(old.clone(), at(0));
+    let mut incident = open(old.clone(), 0, at(0));
     for second in 0..10 {
         report(&mut incident, &old, None, at(second));
     }
@@ -349,7 +457,7 @@ fn changed_terms_apply_from_the_next_report_without_passed_steps() {
 #[test]
 fn clock_that_jumped_back_ends_the_incident() {
     let terms = terms(1, vec![]);
-    let mut incident = open(terms.clone(), at(0));
+    let mut incident = open(terms.clone(), 0, at(0));
     report(&mut incident, &terms, None, at(0));
     advance(&mut incident, at(-48 * 3600));
     assert_eq!(incident.state, IncidentState::Quiet);
@@ -357,15 +465,19 @@ fn clock_that_jumped_back_ends_the_incident() {
 
 proptest! {
     /// Whatever the schedule: the incident ends, each report is counted, the messages show the last count, and
-    /// edits keep their pace.
+    /// edits keep their pace. Late reports are counted too, and run no step of `escalate`.
     #[test]
     fn every_schedule_ends_with_the_last_count_shown(
-        pauses in prop::collection::vec(0_i64..2000, 1..120),
+        reports in prop::collection::vec((0_i64..2000, prop::bool::weighted(0.2)), 1..120),
         from in 1_u64..8,
         late in 0_i64..300,
+        reopened in 0_u64..6,
+        claims in any::<bool>(),
     ) {
         let terms = terms(from, vec![step(EscalateAt::Count(4), false)]);
-        let mut incident = open(terms.clone(), at(0));
+        let mut incident = open(terms.clone(), reopened, at(0));
+        let mut on_time = 0;
+        let mut escalated = 0;
         let mut second = 0;
         let mut counted = 0;
         let mut edits: Vec<i64> = Vec::new();
@@ -384,27 +496,39 @@ proptest! {
                             shown = incident.count;
                         }
                         IncidentEffect::Send(IncidentNews::Opened) => shown = incident.count,
+                        IncidentEffect::Escalate(_) => escalated += 1,
                         IncidentEffect::Send(_)
                         | IncidentEffect::SendDigest
-                        | IncidentEffect::Escalate(_)
                         | IncidentEffect::Apply => {}
                     }
                 }
             }
         };
-        for pause in pauses {
+        for (pause, is_late) in reports {
             second += pause;
             timers(&mut incident, second);
             if incident.state != IncidentState::Open {
                 break;
             }
+            if is_late {
+                counted += u64::from(late_report(&mut incident, Some(at(0)), at(second)));
+                continue;
+            }
             report(&mut incident, &terms, None, at(second));
             counted += 1;
+            on_time += 1;
+            if claims && !incident.claimed && incident.shown_at.is_some() {
+                let acting = pressed(TriageAction::Claim, "li");
+                act(&mut incident, None, &acting, EventSeq(0), true, at(second));
+            }
         }
         timers(&mut incident, second + 200_000);
         prop_assert_ne!(incident.state, IncidentState::Open);
         prop_assert_eq!(incident.count, counted);
-        prop_assert_eq!(shown, if counted > from { counted } else { 0 });
+        prop_assert_eq!(shown, if on_time > from { counted } else { 0 });
+        let escalated_max = if claims { 2 } else { 1 };
+        prop_assert!(escalated <= escalated_max);
+        prop_assert!(escalated == 0 || on_time >= 4);
         prop_assert!(edits.windows(2).all(|pair| pair[1] - pair[0] >= 5000));
         prop_assert_eq!(next_at(&incident), None);
     }
@@ -429,7 +553,7 @@ fn stormy(count: i64) -> IncidentProgress {
         repeat_after: Some(Duration::from_secs(900)),
         ..terms(1, steps)
     };
-    let mut incident = open(terms.clone(), at(0));
+    let mut incident = open(terms.clone(), 0, at(0));
     for second in 0..count {
         report(&mut incident, &terms, None, at(second));
         advance(&mut incident, at(second));
@@ -603,7 +727,7 @@ proptest! {
             step(EscalateAt::After(Duration::from_secs(300)), false),
         ];
         let terms = terms(1, steps);
-        let mut incident = open(terms.clone(), at(0));
+        let mut incident = open(terms.clone(), 0, at(0));
         let (mut second, mut muted) = (0, 0);
         for (index, (pause, run)) in pauses.iter().enumerate() {
             second += pause;

@@ -118,29 +118,23 @@ CREATE TABLE messages (
     event_seq   INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
     destination TEXT    NOT NULL,
     handle      TEXT    NOT NULL,
-    sent_at     INTEGER NOT NULL
+    sent_at     INTEGER NOT NULL,
+    -- Whether the platform no longer changes it: readers removed it, or it is too old.
+    is_final    INTEGER NOT NULL DEFAULT 0 CHECK (is_final = 0 OR is_final = 1)
 ) STRICT;
 CREATE INDEX messages_by_event ON messages (event_seq, destination, delivery_id);
 
 -- Reports that are counted together: those that a rule matched, of one type (`kind`) and with the same values of
--- its `group_by` (`key`). The other columns are what timers depend on (see decide/incident.rs).
+-- its `group_by` (`key`).
 CREATE TABLE incidents (
     id           INTEGER PRIMARY KEY,
-    rule         TEXT    NOT NULL,
-    kind         INTEGER,
-    key          TEXT    NOT NULL,
-    key_hash     BLOB    NOT NULL,
-    severity     TEXT    NOT NULL
-        CHECK (severity = 'critical' OR severity = 'warning' OR severity = 'info'),
-    terms        TEXT    NOT NULL,
+    -- What timers depend on (see decide/incident.rs). `columns::progress` reads these columns by their positions.
     state        TEXT    NOT NULL
         CHECK (state = 'open' OR state = 'quiet' OR state = 'continued' OR state = 'done' OR state = 'closed'),
+    terms        TEXT    NOT NULL,
     opened_at    INTEGER NOT NULL,
     last_at      INTEGER NOT NULL,
     count        INTEGER NOT NULL,
-    people       INTEGER NOT NULL DEFAULT 0,
-    tenants      INTEGER NOT NULL DEFAULT 0,
-    keys         INTEGER NOT NULL DEFAULT 0,
     shown_at     INTEGER,
     edit_due     INTEGER NOT NULL CHECK (edit_due = 0 OR edit_due = 1),
     digested     INTEGER NOT NULL,
@@ -149,13 +143,30 @@ CREATE TABLE incidents (
     notified_at  INTEGER NOT NULL,
     steps_done   INTEGER NOT NULL,
     claimed      INTEGER NOT NULL CHECK (claimed = 0 OR claimed = 1),
+    -- The reports up to `applied_to` have the status of the last button action; those up to `applies_to` get it.
+    applied_to   INTEGER NOT NULL DEFAULT 0,
+    applies_to   INTEGER NOT NULL DEFAULT 0,
     ended_at     INTEGER,
+    late         INTEGER NOT NULL DEFAULT 0,      -- how many of its reports were late
+    burst_from   INTEGER,                         -- the number of reports at the start of a period, and its start
+    burst_at     INTEGER,
+    reopened     INTEGER NOT NULL,                -- how many with this key became quiet in the day before
     silence_id   INTEGER,                         -- the silence that mutes it, or its last one after its end
     muted_until  INTEGER,
     silenced     INTEGER NOT NULL DEFAULT 0,      -- reports that silences muted
     silenced_before INTEGER NOT NULL DEFAULT 0,   -- those before the last mute began
     next_at      INTEGER,                         -- when the next timer is due
+    rule         TEXT    NOT NULL,
+    kind         INTEGER,
+    key          TEXT    NOT NULL,
+    key_hash     BLOB    NOT NULL,
+    severity     TEXT    NOT NULL
+        CHECK (severity = 'critical' OR severity = 'warning' OR severity = 'info'),
+    people       INTEGER NOT NULL DEFAULT 0,
+    tenants      INTEGER NOT NULL DEFAULT 0,
+    keys         INTEGER NOT NULL DEFAULT 0,
     previous     INTEGER,                         -- the last incident with this key
+    fault_hash   BLOB,                            -- of type, app and fault; NULL unless it is grouped by both
     -- The last button action: the status that it set, when, and by whom. NULL if there was none.
     status       INTEGER,
     acted_at     INTEGER,
@@ -165,11 +176,9 @@ CREATE TABLE incidents (
     by_app       TEXT,
     here_only    INTEGER NOT NULL DEFAULT 0 CHECK (here_only = 0 OR here_only = 1),
     operators    TEXT,                            -- JSON: the actor's open id for each receiving app
-    -- The reports up to `applied_to` have its status; those up to `applies_to` get it.
-    applied_to   INTEGER NOT NULL DEFAULT 0,
-    applies_to   INTEGER NOT NULL DEFAULT 0,
     event_seq    INTEGER REFERENCES events (seq) ON DELETE SET NULL,  -- its own event, with its messages
     CHECK ((state = 'open') = (ended_at IS NULL)),
+    CHECK ((burst_from IS NULL) = (burst_at IS NULL)),
     CHECK ((silence_id IS NULL) = (muted_until IS NULL)),
     CHECK ((status IS NULL) = (acted_at IS NULL)),
     CHECK ((status IS NULL) = (through IS NULL))
@@ -181,11 +190,15 @@ CREATE INDEX incidents_by_key ON incidents (rule, key_hash, id);
 CREATE INDEX incidents_merging ON incidents (id) WHERE state = 'open' AND shown_at IS NOT NULL;
 CREATE INDEX incidents_due ON incidents (next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX incidents_ended ON incidents (ended_at) WHERE ended_at IS NOT NULL;
+-- Only those whose messages people have seen.
+CREATE INDEX incidents_by_fault ON incidents (fault_hash, ended_at)
+    WHERE fault_hash IS NOT NULL AND shown_at IS NOT NULL AND ended_at IS NOT NULL;
 CREATE INDEX incidents_by_event ON incidents (event_seq) WHERE event_seq IS NOT NULL;
 
 CREATE TABLE incident_events (
     incident_id INTEGER NOT NULL REFERENCES incidents (id) ON DELETE CASCADE,
     event_seq   INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
+    number      INTEGER NOT NULL,   -- how many reports the incident had then, including this one
     PRIMARY KEY (incident_id, event_seq)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX incident_events_by_event ON incident_events (event_seq);

@@ -68,6 +68,25 @@ pub(in crate::store::sqlite) fn join(
         .collect()
 }
 
+/// Counts a new late report in each of its incidents that is open and was when the report was made. It opens none.
+pub(in crate::store::sqlite) fn join_late(
+    tx: &Tx<'_>,
+    event: EventSeq,
+    arrival: &Arrival,
+) -> rusqlite::Result<()> {
+    for planned in &arrival.late_incidents {
+        let hash = key_hash(planned.kind, &columns::write_key(&planned.key));
+        let Some(open) = stored_open(tx, &planned.rule, &hash)? else {
+            continue;
+        };
+        let mut progress = open.progress.clone();
+        if decide::incident::late_report(&mut progress, planned.reported_at, tx.now) {
+            count(tx, &open, progress, event, arrival, None)?;
+        }
+    }
+    Ok(())
+}
+
 fn join_one(
     tx: &Tx<'_>,
     event: EventSeq,
@@ -88,26 +107,41 @@ fn join_one(
         }
         None => insert(tx, arrival, planned, &hash)?,
     };
-    let (id, mut progress) = (current.id, current.progress.clone());
+    let mut progress = current.progress.clone();
     let terms = GroupTerms {
         from: progress.terms.from.min(planned.terms.from),
         ..planned.terms.clone()
     };
     let merges = decide::incident::report(&mut progress, &terms, mute, tx.now);
-    decide::incident::follow_action(&mut progress, event);
-    tx.prepare_cached("INSERT INTO incident_events (incident_id, event_seq) VALUES (?1, ?2)")?
-        .execute(params![id, event])?;
-    let sources = new_sources(tx, id, arrival, is_collective.then_some(&hash))?;
-    save_report(tx, &current, &progress, sources)?;
-    keep_destinations(tx, id, planned, &arrival.deliveries)?;
+    let further = is_collective.then_some(&hash);
+    count(tx, &current, progress, event, arrival, further)?;
+    keep_destinations(tx, current.id, planned, &arrival.deliveries)?;
     Ok(Joined {
-        incident: id,
+        incident: current.id,
         // A muted incident counts for nobody. Its destinations that other rules name too get the report.
         merges: merges && mute.is_none(),
         destinations: planned.destinations.clone(),
         rule: planned.rule.clone(),
         mute,
     })
+}
+
+/// Stores a counted report. `further`: its key, if a collective incident counts it.
+fn count(
+    tx: &Tx<'_>,
+    before: &Current,
+    mut after: IncidentProgress,
+    event: EventSeq,
+    arrival: &Arrival,
+    further: Option<&Vec<u8>>,
+) -> rusqlite::Result<()> {
+    decide::incident::follow_action(&mut after, event);
+    tx.prepare_cached(
+        "INSERT INTO incident_events (incident_id, event_seq, number) VALUES (?1, ?2, ?3)",
+    )?
+    .execute(params![before.id, event, signed(after.count)])?;
+    let sources = new_sources(tx, before.id, arrival, further)?;
+    save_report(tx, before, &after, sources)
 }
 
 /// Writes what the report changed. Most reports change only a few columns, which are in no index.
@@ -150,12 +184,14 @@ fn save_report(
     Ok(())
 }
 
+/// Selects the incident that makes the open ones of rule `?1` too many, if there is one: number `?2` after the first.
+pub(in crate::store::sqlite) const ONE_TOO_MANY: &str = "
+    SELECT 1 FROM incidents INDEXED BY incidents_open WHERE rule = ?1 AND state = 'open' LIMIT 1 OFFSET ?2";
+
 /// Returns whether a rule has as many open incidents as it may have.
 fn is_full(tx: &Tx<'_>, rule: &RuleName) -> rusqlite::Result<bool> {
-    let open: i64 = tx
-        .prepare_cached("SELECT count(*) FROM incidents WHERE rule = ?1 AND state = 'open'")?
-        .query_row([rule.as_str()], |row| row.get(0))?;
-    Ok(unsigned(open) >= OPEN_INCIDENTS_MAX)
+    tx.prepare_cached(ONE_TOO_MANY)?
+        .exists(params![rule.as_str(), signed(OPEN_INCIDENTS_MAX - 1)])
 }
 
 /// Returns the open collective incident of a rule, which counts the reports with further keys. It has no key, and
@@ -233,15 +269,31 @@ fn key_hash(kind: Option<FeedbackKind>, key: &str) -> Vec<u8> {
     user_key(&format!("{kind}\n{key}")).to_vec()
 }
 
+/// Returns the hash of type, app and fault; `None` unless the rule groups by both, and the report has both.
+fn fault_hash(planned: &PlannedIncident) -> Option<Vec<u8>> {
+    let value = |wanted: GroupKey| {
+        let mut values = planned.key.0.iter();
+        let (_, value) = values.find(|(key, _)| *key == wanted)?;
+        value.clone()
+    };
+    let both = IncidentKey(vec![
+        (GroupKey::App, Some(value(GroupKey::App)?)),
+        (GroupKey::Fault, Some(value(GroupKey::Fault)?)),
+    ]);
+    Some(key_hash(planned.kind, &columns::write_key(&both)))
+}
+
+fn stored_open(tx: &Tx<'_>, rule: &RuleName, hash: &[u8]) -> rusqlite::Result<Option<Current>> {
+    tx.prepare_cached(
+        "SELECT * FROM incidents WHERE rule = ?1 AND key_hash = ?2 AND state = 'open'",
+    )?
+    .query_row(params![rule.as_str(), hash], read_current)
+    .optional()
+}
+
 /// Returns the open incident with this key. One whose time is over ends first.
 fn open_incident(tx: &Tx<'_>, rule: &RuleName, hash: &[u8]) -> rusqlite::Result<Option<Current>> {
-    let found = tx
-        .prepare_cached(
-            "SELECT * FROM incidents WHERE rule = ?1 AND key_hash = ?2 AND state = 'open'",
-        )?
-        .query_row(params![rule.as_str(), hash], read_current)
-        .optional()?;
-    let Some(open) = found else {
+    let Some(open) = stored_open(tx, rule, hash)? else {
         return Ok(None);
     };
     if !decide::incident::is_over(&open.progress, tx.now) {
@@ -251,13 +303,23 @@ fn open_incident(tx: &Tx<'_>, rule: &RuleName, hash: &[u8]) -> rusqlite::Result<
     Ok(None)
 }
 
+/// Counts the incidents of rule `?1` with key `?2` that became quiet after `?3`, with messages that people have seen.
+pub(in crate::store::sqlite) const QUIET_BEFORE: &str = "
+    SELECT count(*) FROM (
+        SELECT state, shown_at, ended_at FROM incidents WHERE rule = ?1 AND key_hash = ?2 ORDER BY id DESC LIMIT 50)
+    WHERE state = 'quiet' AND shown_at IS NOT NULL AND ended_at > ?3";
+
 fn insert(
     tx: &Tx<'_>,
     arrival: &Arrival,
     planned: &PlannedIncident,
     hash: &[u8],
 ) -> rusqlite::Result<Current> {
-    let progress = decide::incident::open(planned.terms.clone(), tx.now);
+    let reopened: i64 = tx.prepare_cached(QUIET_BEFORE)?.query_row(
+        params![planned.rule.as_str(), hash, tx.now - FLAPPING_WITHIN],
+        |row| row.get(0),
+    )?;
+    let progress = decide::incident::open(planned.terms.clone(), unsigned(reopened), tx.now);
     let previous: Option<IncidentId> = tx
         .prepare_cached(
             "SELECT id FROM incidents WHERE rule = ?1 AND key_hash = ?2 ORDER BY id DESC LIMIT 1",
@@ -267,9 +329,9 @@ fn insert(
     tx.prepare_cached(
         "INSERT INTO incidents (rule, kind, key, key_hash, severity, terms, state, opened_at, last_at,
                                 count, edit_due, digested, digested_at, notified, notified_at,
-                                steps_done, claimed, previous)
+                                steps_done, claimed, reopened, previous, fault_hash)
          VALUES (:rule, :kind, :key, :hash, :severity, :terms, 'open', :now, :now,
-                 0, 0, 0, :now, 0, :now, 0, 0, :previous)",
+                 0, 0, 0, :now, 0, :now, 0, 0, :reopened, :previous, :fault_hash)",
     )?
     .execute(named_params! {
         ":rule": planned.rule.as_str(),
@@ -279,7 +341,9 @@ fn insert(
         ":severity": severity(arrival, planned),
         ":terms": columns::write_terms(&planned.terms),
         ":now": tx.now,
+        ":reopened": reopened,
         ":previous": previous,
+        ":fault_hash": fault_hash(planned),
     })?;
     Ok(Current {
         id: IncidentId(tx.last_insert_rowid()),

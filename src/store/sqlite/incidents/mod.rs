@@ -5,6 +5,7 @@
 
 mod actions;
 mod columns;
+mod content;
 mod join;
 mod read;
 mod timers;
@@ -13,16 +14,22 @@ use super::engine::tx::Tx;
 use super::{Database, IfAbandoned};
 use crate::model::*;
 use crate::store::{
-    ActionOutcome, ApplyIncidentAction, IncidentFilter, IncidentRecord, MergingIncident, StoreError,
+    ActionOutcome, ApplyIncidentAction, EarlierIncidents, IncidentFilter, IncidentRecord,
+    MergingIncident, StoreError,
 };
 
 #[cfg(test)]
 pub(super) use actions::{LEFT, NEXT_REPORTS, PENDING, WRITTEN};
 pub(super) use actions::{forget_actor, forget_actors_of};
-pub(super) use join::{Joined, forget_reporter, join};
 #[cfg(test)]
-pub(super) use read::{MERGING, REPORT_NUMBER};
-pub(super) use read::{incidents as list, keys_of, merging, newest_reports, of_event};
+pub(super) use content::{IMAGES, NEWEST, SAME_FAULT, SAME_KEY};
+pub(super) use content::{earlier, images, newest_reports, show_image};
+pub(super) use join::{Joined, forget_reporter, join, join_late};
+#[cfg(test)]
+pub(super) use join::{ONE_TOO_MANY, QUIET_BEFORE};
+#[cfg(test)]
+pub(super) use read::{COUNTED, MERGING};
+pub(super) use read::{counted, incidents as list, keys_of, merging, of_event};
 pub(super) use timers::{advance_due, find, mute, mute_open, unmute};
 
 impl Database {
@@ -52,6 +59,14 @@ impl Database {
         id: IncidentId,
     ) -> Result<Option<IncidentRecord>, StoreError> {
         self.read(move |conn| read::record(conn, id)).await
+    }
+
+    /// See [`crate::store::Store::incident_content`].
+    pub(in crate::store) async fn incident_content(
+        &self,
+        id: IncidentId,
+    ) -> Result<Option<(Vec<StoredEvent>, EarlierIncidents)>, StoreError> {
+        self.read(move |conn| read::content(conn, id)).await
     }
 
     /// See [`crate::store::Store::incidents_of`].

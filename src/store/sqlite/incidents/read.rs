@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{actions, columns, timers};
+use super::{actions, columns, content, timers};
 use crate::model::*;
 use crate::store::sqlite::values::{signed, unsigned};
 use crate::store::sqlite::{rows, silences};
 use crate::store::{
-    INCIDENT, IncidentFilter, IncidentRecord, MergingIncident, decide, read_incident,
+    EarlierIncidents, INCIDENT, IncidentFilter, IncidentRecord, MergingIncident, decide,
+    read_incident,
 };
 
 /// The length of each of the two periods that a trend compares.
@@ -73,23 +74,45 @@ pub(super) fn record(
     }))
 }
 
-/// Counts the reports of incident `?1` up to event `?2`.
-pub(in crate::store::sqlite) const REPORT_NUMBER: &str =
-    "SELECT count(*) FROM incident_events WHERE incident_id = ?1 AND event_seq <= ?2";
+/// Selects the incidents that count event `?1`, that of rule `?2` first.
+pub(in crate::store::sqlite) const COUNTED: &str = "
+    SELECT e.incident_id, e.number FROM incident_events e JOIN incidents i ON i.id = e.incident_id
+    WHERE e.event_seq = ?1 ORDER BY i.rule = ?2 DESC, i.id LIMIT 1";
 
+/// Returns the position of a report in the incident that counts it. The one of `rule` has precedence.
+pub(in crate::store::sqlite) fn counted(
+    conn: &Connection,
+    event: EventSeq,
+    rule: &RuleName,
+) -> rusqlite::Result<Option<CountedReport>> {
+    conn.prepare_cached(COUNTED)?
+        .query_row(params![event, rule.as_str()], |row| {
+            Ok(CountedReport {
+                incident: row.get(0)?,
+                number: unsigned(row.get(1)?),
+            })
+        })
+        .optional()
+}
+
+/// Returns how many reports the incident had when it counted this one; 0 if it did not.
 pub(super) fn report_number(
     conn: &Connection,
     incident: IncidentId,
     event: EventSeq,
 ) -> rusqlite::Result<u64> {
-    conn.prepare_cached(REPORT_NUMBER)?
+    let number = conn
+        .prepare_cached(
+            "SELECT number FROM incident_events WHERE incident_id = ?1 AND event_seq = ?2",
+        )?
         .query_row(params![incident, event], |row| row.get(0))
-        .map(unsigned)
+        .optional()?;
+    Ok(number.map_or(0, unsigned))
 }
 
 /// Selects the open incidents that have messages of their own.
 pub(in crate::store::sqlite) const MERGING: &str = "
-    SELECT id, rule, opened_at, count, json_extract(terms, '$.from') AS individual
+    SELECT id, rule, opened_at, count, json_extract(terms, '$.from') AS individual, key = '[]' AS is_collective
     FROM incidents INDEXED BY incidents_merging
     WHERE state = 'open' AND shown_at IS NOT NULL ORDER BY id";
 
@@ -105,6 +128,7 @@ pub(in crate::store::sqlite) fn merging(
                 opened_at: row.get("opened_at")?,
                 count: unsigned(row.get("count")?),
                 individual: unsigned(row.get("individual")?),
+                is_collective: row.get("is_collective")?,
             })
         })?
         .collect()
@@ -125,6 +149,18 @@ pub(super) fn counting(conn: &Connection, event: EventSeq) -> rusqlite::Result<V
         .collect()
 }
 
+/// Returns the newest reports of an incident and the earlier incidents, as a message shows them.
+pub(super) fn content(
+    conn: &Connection,
+    id: IncidentId,
+) -> rusqlite::Result<Option<(Vec<StoredEvent>, EarlierIncidents)>> {
+    let Some(incident) = timers::find(conn, id)? else {
+        return Ok(None);
+    };
+    let newest = content::newest_reports(conn, id, similar::COMPARED_MAX)?;
+    Ok(Some((newest, content::earlier(conn, &incident)?)))
+}
+
 /// Returns the incident that an event of the relay belongs to; `None` for any other event.
 pub(in crate::store::sqlite) fn of_event(
     conn: &Connection,
@@ -141,28 +177,6 @@ pub(in crate::store::sqlite) fn of_event(
         Some(incident) => Ok(Some(Box::new(with_counts(conn, incident)?))),
         None => Ok(None),
     }
-}
-
-/// Selects the newest reports of an incident whose text is kept.
-pub(in crate::store::sqlite) const NEWEST: &str = "
-    SELECT i.event_seq FROM incident_events i
-    WHERE i.incident_id = ?1 AND EXISTS (SELECT 1 FROM bodies b WHERE b.event_seq = i.event_seq)
-    ORDER BY i.event_seq DESC LIMIT ?2";
-
-/// Returns the newest reports of an incident, newest first.
-pub(in crate::store::sqlite) fn newest_reports(
-    conn: &Connection,
-    id: IncidentId,
-) -> rusqlite::Result<Vec<StoredEvent>> {
-    let newest: Vec<EventSeq> = conn
-        .prepare_cached(NEWEST)?
-        .query_map(params![id, signed(INCIDENT_NEWEST_MAX)], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    let mut found = Vec::with_capacity(newest.len());
-    for seq in newest {
-        found.extend(rows::event_by_seq(conn, seq)?);
-    }
-    Ok(found)
 }
 
 /// Returns the hashes of the keys of the incidents that count an event, each with its rule.

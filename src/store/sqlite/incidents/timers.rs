@@ -8,7 +8,7 @@ use crate::store::decide::incident::{self as decide, IncidentEffect};
 use crate::store::sqlite::accept::accept;
 use crate::store::sqlite::engine::tx::Tx;
 use crate::store::sqlite::values::{SpecColumn, signed};
-use crate::store::sqlite::{deliveries, edits, silences};
+use crate::store::sqlite::{deliveries, edits, messages, silences};
 use crate::store::{Accepted, Arrival, INCIDENT, NewDelivery, Silenceable, Topic, write_incident};
 
 /// The `via` of an incident's own event, in place of a receiving app.
@@ -199,7 +199,7 @@ pub(super) fn save(
                 steps_done = :steps_done, claimed = :claimed, applied_to = :applied_to,
                 applies_to = :applies_to, ended_at = :ended_at, silence_id = :silence,
                 muted_until = :muted_until, silenced = :silenced, silenced_before = :silenced_before,
-                next_at = :next_at
+                late = :late, burst_from = :burst_from, burst_at = :burst_at, next_at = :next_at
          WHERE id = :id",
     )?
     .execute(named_params! {
@@ -223,6 +223,9 @@ pub(super) fn save(
         ":muted_until": progress.mute.map(|mute| mute.until),
         ":silenced": signed(progress.silenced),
         ":silenced_before": signed(progress.silenced_before),
+        ":late": signed(progress.late),
+        ":burst_from": progress.burst.map(|burst| signed(burst.from)),
+        ":burst_at": progress.burst.map(|burst| burst.since),
         ":next_at": decide::next_at(progress),
     })?;
     Ok(())
@@ -328,6 +331,7 @@ fn own_event(tx: &Tx<'_>, incident: &mut Incident) -> rusqlite::Result<EventSeq>
         users: Vec::new(),
         tenant: None,
         incidents: Vec::new(),
+        late_incidents: Vec::new(),
         silenceable: Silenceable::default(),
         received_at: tx.now,
         state: EventState::Noted,
@@ -345,7 +349,7 @@ fn own_event(tx: &Tx<'_>, incident: &mut Incident) -> rusqlite::Result<EventSeq>
 }
 
 /// Sends a digest to each destination that has no message to edit, and none that waits: a waiting message shows
-/// the state at the time when it is sent.
+/// the state at the time when it is sent. A message that readers removed is not replaced by a digest.
 fn send_digest(tx: &Tx<'_>, incident: &mut Incident) -> rusqlite::Result<()> {
     let Some(event) = incident.event else {
         return Ok(());
@@ -357,11 +361,7 @@ fn send_digest(tx: &Tx<'_>, incident: &mut Incident) -> rusqlite::Result<()> {
                    AND (state = 'pending' OR state = 'sending' OR state = 'held')",
             )?
             .exists(params![event, destination])?;
-        if !waits
-            && !live_messages(tx, event)?
-                .iter()
-                .any(|(_, at)| *at == destination)
-        {
+        if !waits && !messages::has_card(tx, event, &destination)? {
             send(
                 tx,
                 incident,
@@ -418,39 +418,26 @@ fn spec_of(incident: &Incident) -> MessageSpec {
     }
 }
 
-/// Selects the incident's messages that can be edited: the first at each destination, sent as a card or blocks.
-const LIVE: &str = "
-    SELECT max(m.delivery_id), m.destination FROM messages m JOIN deliveries d ON d.id = m.delivery_id
-    WHERE m.event_seq = ?1 AND m.sent_at > ?2 AND (d.form = 'full' OR d.form = 'no_images')
-      AND json_extract(d.spec, '$.news') = 'opened'
-    GROUP BY m.destination";
-
-fn live_messages(
-    tx: &Tx<'_>,
-    event: EventSeq,
-) -> rusqlite::Result<Vec<(DeliveryId, DestinationName)>> {
-    tx.prepare_cached(LIVE)?
-        .query_map(params![event, tx.now - EDITABLE_FOR], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?
-        .collect()
-}
-
-/// Requests an edit of each message that can be edited. Returns whether every first message is sent. Another one
-/// may show an older state and has to be edited later: it is being sent, or an attempt whose answer was lost has
-/// sent it already.
+/// Requests an edit of each live message. Returns whether every first message is sent. Another one may show an older
+/// state and has to be edited later: it is being sent, or an attempt whose answer was lost has sent it already.
 pub(super) fn edit_messages(tx: &Tx<'_>, id: IncidentId) -> rusqlite::Result<bool> {
     let event: Option<EventSeq> = tx
         .prepare_cached("SELECT event_seq FROM incidents WHERE id = ?1")?
         .query_row([id], |row| row.get(0))?;
     let Some(event) = event else { return Ok(true) };
-    for (message, _) in live_messages(tx, event)? {
+    let live: Vec<DeliveryId> = tx
+        .prepare_cached(messages::LIVE)?
+        .query_map(params![event, None::<DestinationName>], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for message in live {
         edits::request(tx, message)?;
     }
     let is_unsent = tx
         .prepare_cached(
-            "SELECT 1 FROM deliveries WHERE event_seq = ?1 AND (state = 'pending' OR state = 'sending')
-               AND json_extract(spec, '$.news') = 'opened' AND trigger <> 'edit'",
+            "SELECT 1 FROM deliveries d WHERE event_seq = ?1 AND (state = 'pending' OR state = 'sending')
+               AND trigger <> 'edit' AND (json_extract(spec, '$.news') = 'opened' OR EXISTS (
+                   SELECT 1 FROM messages m
+                   WHERE m.event_seq = d.event_seq AND m.destination = d.destination AND m.is_final = 1))",
         )?
         .exists([event])?;
     Ok(!is_unsent)

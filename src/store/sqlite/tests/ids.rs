@@ -74,6 +74,7 @@ fn arrival(id: &str, via: &str, at: i64) -> Arrival {
         users: Vec::new(),
         tenant: None,
         incidents: Vec::new(),
+        late_incidents: Vec::new(),
         silenceable: Silenceable::default(),
         change: None,
         received_at: Timestamp::from_millis(at),
