@@ -6,6 +6,7 @@
 pub mod backup;
 pub mod deliveries;
 pub mod destinations;
+pub mod digests;
 pub mod erase;
 mod events;
 pub mod incidents;

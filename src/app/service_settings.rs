@@ -10,6 +10,7 @@ use crate::feishu::{App, FeishuClient, Receive};
 use crate::intake::{backfill, websocket};
 use crate::model::{AppName, DestinationName};
 use crate::net::{ClientError, GuardedClient, HttpClient};
+use crate::rules::DigestSettings;
 use crate::slack::SlackClient;
 use crate::telemetry::Names;
 use crate::triage::SlackTarget;
@@ -28,6 +29,7 @@ pub(super) struct ServiceSettings {
     pub(super) notify: Option<DestinationName>,
     pub(super) links: Option<LinkSigner>,
     pub(super) destinations: Vec<DestinationName>,
+    pub(super) digests: Vec<DigestSettings>,
     pub(super) paces: Paces,
 }
 
@@ -60,6 +62,7 @@ impl ServiceSettings {
             notify: config.notify.clone(),
             links,
             destinations: config.destinations.keys().cloned().collect(),
+            digests: config.digests.clone(),
             paces: paces(config),
         })
     }

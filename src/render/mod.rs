@@ -275,6 +275,7 @@ impl Subject<'_> {
         match (&self.event.content, self.trigger) {
             (Content::Notice(_), _) => "notice",
             (Content::Summary(_), _) => "summary",
+            (Content::Digest(_), _) => "digest",
             (Content::Incident(_), _) => match self.spec.news {
                 None | Some(IncidentNews::Opened | IncidentNews::Digest) => "incident",
                 Some(
@@ -309,6 +310,7 @@ impl Subject<'_> {
             Content::Created(_)
             | Content::Updated(_)
             | Content::Summary(_)
+            | Content::Digest(_)
             | Content::Incident(_) => self.spec.severity,
         }
     }

@@ -23,6 +23,12 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("contact", "联系方式", "Contact"),
     ("continues", "接续", "continues"),
     ("description", "用户描述", "In their words"),
+    (
+        "digest_late",
+        "中继当时未运行，此汇总发送较晚",
+        "The relay did not run at its time, so this digest is late",
+    ),
+    ("digest_oldest", "其中最早", "the oldest from"),
     ("event", "事件", "event"),
     ("fault_time", "发生时间", "Happened"),
     ("feedback", "反馈", "Feedback"),
@@ -54,6 +60,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("tenant", "企业", "Tenant"),
     ("tenants", "企业数", "Tenants"),
     ("test", "测试", "Test"),
+    ("unhandled", "未处理", "Not handled"),
     ("unknown_app", "未知应用", "unknown app"),
     ("user", "用户", "User"),
 ];

@@ -11,6 +11,7 @@ mod backfill;
 mod backup;
 mod delivery;
 mod destination;
+mod digest;
 mod erase;
 mod event;
 mod event_summary;
@@ -28,6 +29,7 @@ pub use self::delivery::{
     AttemptView, DeliveryRecordView, DeliveryView, ManualResult, SendView, SpecView,
 };
 pub use self::destination::{DestinationView, Wait};
+pub use self::digest::{ComparedView, DigestSummary, DigestView};
 pub use self::erase::{ErasedClicks, ErasedEvent, ErasedLog, LogState};
 pub use self::event::{ArrivalView, EventView, StatusChangeView};
 pub use self::event_summary::{EventSummary, ReportView};

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::{object, text, text_or_null};
+use super::{DigestSummary, object, text, text_or_null};
 use crate::model::{AppName, DestinationName, IncidentId, RuleName, Timestamp};
 
 /// The state of the relay, and all its problems. Fields that are read from the store are null if the store does
@@ -26,6 +26,7 @@ pub struct RelayStatus {
     #[serde(serialize_with = "object_or_null")]
     pub apps: Option<Vec<(AppName, AppStatus)>>,
     pub incidents: Option<OpenIncidentsView>,
+    pub digests: Option<Vec<DigestSummary>>,
 }
 
 /// The open incidents.

@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::WebState;
+use crate::admin::digests;
 use crate::destination::{RateLimit, waits};
 use crate::intake::backfill;
 use crate::intake::websocket::ConnectionStatus;
@@ -133,6 +134,7 @@ async fn relay_status(state: &WebState) -> RelayStatus {
             problems.push(problem("store", "store", error.to_string()));
         }
     }
+    let digests = digests::list(&state.store, &state.digests.get(), now).await;
     RelayStatus {
         ok: problems.is_empty(),
         time: now,
@@ -142,6 +144,7 @@ async fn relay_status(state: &WebState) -> RelayStatus {
         statuses,
         apps,
         incidents,
+        digests: digests.ok(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Tests of `hold` and `stale_after` with the real binary. No test waits for hours: it moves the stored times of a
+//! Tests of `hold`, `stale_after` and `[[digests]]` with the real binary. No test waits for hours: it moves the stored times of a
 //! stopped relay back instead.
 
 use std::collections::BTreeSet;
@@ -19,7 +19,7 @@ fn long_hours() -> String {
 /// Returns a configuration with one chat, one program and one rule, which have these keys too.
 fn config(chat: &Receiver, hook: &Receiver, of_chat: &str, of_rule: &str) -> String {
     Relay::config(&format!(
-        "templates.locale = \"en\"\n\
+        "[templates]\nlocale = \"en\"\n\
          [destinations.oncall]\nkind = \"feishu-bot\"\nurl = \"{}\"\n{of_chat}\n\
          [destinations.hook]\nkind = \"webhook\"\nurl = \"{}\"\nsecret = \"whsec_{}\"\n\
          [[rules]]\nname = \"all\"\nsend_to = [\"oncall\", \"hook\"]\n{of_rule}\n",
@@ -54,7 +54,10 @@ fn held_reports_become_one_message_in_spite_of_kill_reload_and_rename() {
     relay.wait_until_idle();
     assert_eq!(with_state(&relay, "held"), 4);
     let listed = relay.run(&["deliveries", "list", "--state", "held"]).stdout;
-    assert!(listed.contains("held") && listed.contains("oncall"), "{listed}");
+    assert!(
+        listed.contains("held") && listed.contains("oncall"),
+        "{listed}"
+    );
     let event = relay.deliveries()[0]["event_id"].clone();
     let shown = relay
         .run(&["events", "show", event.as_str().expect("an id")])
@@ -106,7 +109,10 @@ fn held_reports_become_one_message_in_spite_of_kill_reload_and_rename() {
     assert_eq!(chat.count(), 3, "nothing is sent twice");
     assert_eq!(with_state(&relay, "merged"), 3);
     let received = hook.received();
-    let keys: BTreeSet<_> = received.iter().map(|one| one.header("webhook-id")).collect();
+    let keys: BTreeSet<_> = received
+        .iter()
+        .map(|one| one.header("webhook-id"))
+        .collect();
     assert_eq!(keys.len(), 5);
 }
 
@@ -134,7 +140,9 @@ fn outage_longer_than_stale_after_ends_in_one_summary() {
     }
     wait_until("each was tried", || {
         let deliveries = relay.deliveries();
-        let to_chat = deliveries.iter().filter(|one| one["destination"] == "oncall");
+        let to_chat = deliveries
+            .iter()
+            .filter(|one| one["destination"] == "oncall");
         to_chat.filter(|one| one["attempts"] != 0).count() == 3
     });
     relay.signal(Signal::TERM);
@@ -179,8 +187,62 @@ fn stale_after_of_a_program_is_refused_with_its_line() {
     let relay = Relay::prepared(&wrong);
     let checked = relay.run(&["check"]);
     assert_ne!(checked.code(), 0);
-    let line = wrong.lines().position(|line| line.starts_with("stale_after"));
+    let line = wrong
+        .lines()
+        .position(|line| line.starts_with("stale_after"));
     let place = format!("relay.toml:{}", line.expect("a line") + 1);
     assert!(checked.stdout.contains(&place), "{checked:?}");
     assert!(checked.stdout.contains("does not apply to programs"));
+}
+
+#[test]
+fn missed_digest_is_sent_once_and_says_so() {
+    let chat = Receiver::answering(r#"{"code":0,"msg":"success"}"#);
+    let hook = Receiver::answering("{}");
+    let hour_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1);
+    let digest = format!(
+        "[[digests]]\nname = \"daily\"\nat = \"{} UTC\"\nsend_to = \"oncall\"\n",
+        hour_ago.strftime("%H:%M")
+    );
+    let quiet = config(&chat, &hook, "", "").replace("[\"oncall\", \"hook\"]", "\"hook\"");
+    let mut relay = Relay::started(&format!("{quiet}{digest}"));
+    for number in 0..3 {
+        assert_eq!(relay.push(&Feedback::suggestion(number)).status, 200);
+    }
+    hook.wait_for(3);
+    relay.wait_until_idle();
+    let listed = relay.run(&["digests", "list"]).stdout;
+    assert!(listed.contains("daily"), "{listed}");
+    let shown = relay.run(&["digests", "show", "daily"]).stdout;
+    assert!(shown.contains("reports     3"), "{shown}");
+    let unknown = relay.run(&["digests", "show", "dayly"]);
+    assert!(unknown.stderr.contains("there are: daily"), "{unknown:?}");
+    assert_eq!(chat.count(), 0, "it began after its time");
+    relay.kill();
+
+    // The digest has been known for two hours, and the reports came before its time.
+    change(
+        &relay,
+        "UPDATE events SET received_at = received_at - 2 * 3600000",
+    );
+    change(&relay, "DELETE FROM meta WHERE name = 'mark:digest:daily'");
+    let known_since = (hour_ago - jiff::SignedDuration::from_hours(1)).as_millisecond();
+    change(
+        &relay,
+        &format!(
+            "INSERT INTO meta (name, value) VALUES ('mark:digest:daily', x'{known_since:016x}')"
+        ),
+    );
+    relay.start();
+    let told = chat.wait_for(1)[0].text();
+    assert!(told.contains("daily · 3 reports"), "{told}");
+    assert!(told.contains("so this digest is late"), "{told}");
+    assert!(told.contains("number 2"), "{told}");
+    let status = relay.get("/status").json();
+    assert_eq!(status["digests"][0]["name"], "daily", "{status}");
+    relay.wait_until_idle();
+    relay.kill();
+    relay.start();
+    relay.wait_until_idle();
+    assert_eq!(chat.count(), 1, "nothing is sent twice");
 }

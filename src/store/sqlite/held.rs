@@ -12,7 +12,7 @@ use super::values::{SpecColumn, signed, unsigned};
 use super::{Database, IfAbandoned, deliveries, rows};
 use crate::model::*;
 use crate::store::decide::held::{MessageOf, Settled, Waited, settle};
-use crate::store::{Accepted, Arrival, NewDelivery, SUMMARY, StoreError, write_summary};
+use crate::store::{Accepted, Arrival, DIGEST, NewDelivery, SUMMARY, StoreError, write_summary};
 
 impl Database {
     /// See [`crate::store::Store::summarise_late`].
@@ -278,11 +278,14 @@ fn arrival(
 pub(super) const NEWEST_REPORTS: &str = "SELECT event_seq FROM deliveries
      WHERE summary_seq = ?1 AND trigger <> 'incident' ORDER BY reported_at DESC LIMIT ?2";
 
-/// Returns the newest reports of a summary, newest first; empty for any other event.
+/// Returns the newest reports of a summary or a digest, newest first; empty for any other event.
 pub(super) fn newest_reports(
     conn: &Connection,
     event: &StoredEvent,
 ) -> rusqlite::Result<Vec<StoredEvent>> {
+    if event.event_type == DIGEST {
+        return super::digests::newest_reports(conn, event);
+    }
     if event.event_type != SUMMARY {
         return Ok(Vec::new());
     }

@@ -72,6 +72,7 @@ pub struct Metrics {
     pub(super) reports_merged: Family<Rule, Counter>,
     pub(super) incidents_ended: Family<State, Counter>,
     pub(super) incident_messages: Family<News, Counter>,
+    pub(super) digests: Counter,
     pub(super) attempts: Family<DestinationOutcome, Counter>,
     pub(super) deliveries: Family<DestinationOutcome, Counter>,
     pub(super) rings: Family<DestinationOutcome, Counter>,
@@ -138,6 +139,7 @@ impl Metrics {
             reports_merged: Family::default(),
             incidents_ended: Family::default(),
             incident_messages: Family::default(),
+            digests: Counter::default(),
             attempts: Family::default(),
             deliveries: Family::default(),
             rings: Family::default(),
@@ -233,6 +235,8 @@ impl Metrics {
         self.register("incidents_ended", help, self.incidents_ended.clone());
         let help = "Delivered messages of incidents, by the reason for them";
         self.register("incident_messages", help, self.incident_messages.clone());
+        let help = "Digests that were created; one without reports is not";
+        self.register("digests", help, self.digests.clone());
     }
 
     fn register_deliveries(&mut self) {

@@ -5,8 +5,8 @@ use rusqlite::Connection;
 use super::super::engine::migrations::{self, STEPS};
 use super::super::engine::{connection, event_id_index};
 use super::super::{
-    complete_attempt, edits, failover, feedback_status, held, image_leases, incidents, late_images,
-    lease, orphans, queries, retention, stats, status_outbox,
+    complete_attempt, digests, edits, failover, feedback_status, held, image_leases, incidents,
+    late_images, lease, orphans, queries, retention, stats, status_outbox,
 };
 use crate::model::{DeliveryId, DeliveryState, EventSeq, EventState, Timestamp, Trigger};
 use crate::store::decide::failover::can_move;
@@ -219,6 +219,7 @@ fn statements() -> Vec<String> {
         held::SUMMARISED,
         orphans::HELD_TWICE,
         orphans::MOVE_HELD,
+        digests::LAST,
     ];
     statements.extend(of_held.map(str::to_owned));
     let since = Some(Timestamp::from_millis(0));
