@@ -462,5 +462,6 @@ pub(super) fn shape() -> Value {
     let mut shape = tree(&fault.subject());
     let incident = tree(&incident(IncidentNews::Opened).subject());
     shape["incident"] = incident["incident"].clone();
+    shape["digest"] = tree(&digest().subject())["digest"].clone();
     shape
 }

@@ -416,6 +416,7 @@ mod tests {
             stopping: CancellationToken::new(),
             reload_refused: Current::new(None),
             destinations: Current::new(Vec::new()),
+            digests: Current::new(Vec::new()),
             paces: Current::new(BTreeMap::new()),
             backfills: backfill::States::default(),
             refused_uploads: crate::deliver::RefusedUploads::default(),
