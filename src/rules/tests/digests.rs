@@ -109,7 +109,7 @@ fn each_mistake_is_reported_at_its_place() {
             "at = \"mno 09:30\"",
             "E110",
             "mno 09:30",
-            "did you mean \"mon\"?",
+            "there is no day \"mno\"",
         ),
         (
             "at = \"09:30 Europe/Berln\"",
