@@ -7,6 +7,7 @@ pub mod backup;
 mod compare;
 pub mod deliveries;
 pub mod destinations;
+pub mod digests;
 pub mod erase;
 mod events;
 pub mod incidents;

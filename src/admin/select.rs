@@ -166,6 +166,18 @@ impl Selection<'_> {
         Ok(events)
     }
 
+    /// Returns the next event that can be read, newest first, with its row id and its time of receipt.
+    pub(super) async fn next_event(
+        &mut self,
+    ) -> Result<Option<(EventSeq, Timestamp, Event)>, StoreError> {
+        while let Some(Chosen { row, event }) = self.choose().await? {
+            if let Some(event) = event {
+                return Ok(Some((row.seq, row.received_at, event)));
+            }
+        }
+        Ok(None)
+    }
+
     async fn choose(&mut self) -> Result<Option<Chosen>, StoreError> {
         loop {
             if self.rows.is_empty() && !self.ended {
@@ -237,6 +249,6 @@ fn says(event: &Event, text: &str) -> bool {
         Content::Created(feedback) => typed(feedback),
         Content::Updated(change) => change.reports.iter().any(typed),
         Content::Notice(notice) => notice.text.to_lowercase().contains(text),
-        Content::Summary(_) | Content::Incident(_) => false,
+        Content::Summary(_) | Content::Digest(_) | Content::Incident(_) => false,
     }
 }

@@ -32,6 +32,7 @@ impl Events<'_> {
                 Content::Created(_)
                 | Content::Notice(_)
                 | Content::Summary(_)
+                | Content::Digest(_)
                 | Content::Incident(_),
             )
             | Err(_) => None,

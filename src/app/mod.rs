@@ -5,6 +5,7 @@
 //! before it applies them.
 
 mod dependencies;
+mod digests;
 mod fd_limit;
 mod folders;
 mod log_watch;
@@ -187,6 +188,7 @@ impl App {
             stopping: self.deps.tasks.stopping(),
             reload_refused: self.in_force.reload_refused.clone(),
             destinations: self.in_force.destinations.clone(),
+            digests: self.in_force.digests.clone(),
             paces: self.in_force.paces.clone(),
             backfills: self.backfill.states(),
             refused_uploads: self.dispatcher.refused_uploads(),
@@ -243,6 +245,13 @@ impl App {
         tasks.spawn("incidents", async move {
             incidents::run(store, &counted, &notified, &*clock, stopping).await;
         });
+        let digests = digests::Digests {
+            store: deps.store.clone(),
+            config: self.in_force.config.clone(),
+            metrics: Arc::clone(&deps.metrics),
+            clock: Arc::clone(&deps.clock),
+        };
+        tasks.spawn("digests", digests.run(tasks.stopping()));
         tasks.spawn("upkeep", self.sweeper.run(tasks.clone()));
         let (paced, until) = (Arc::clone(&deps.metrics), tasks.stopping());
         tasks.spawn("log", async move { paced.write_left_out(until).await });

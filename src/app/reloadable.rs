@@ -7,6 +7,7 @@ use crate::destination::Paces;
 use crate::intake::{backfill, websocket};
 use crate::model::{Current, DestinationName};
 use crate::net::GuardedClient;
+use crate::rules::DigestSettings;
 use crate::{deliver, images, intake, retention, triage};
 
 /// The live settings of each service. Each step of a service reads one version of its settings as a whole.
@@ -24,6 +25,7 @@ pub(super) struct Reloadable {
     pub(super) notify: Current<Option<DestinationName>>,
     pub(super) links: Current<Option<LinkSigner>>,
     pub(super) destinations: Current<Vec<DestinationName>>,
+    pub(super) digests: Current<Vec<DigestSettings>>,
     pub(super) paces: Current<Paces>,
     pub(super) reload_refused: Current<Option<String>>,
 }
@@ -43,6 +45,7 @@ impl Reloadable {
             notify: Current::new(parts.notify),
             links: Current::new(parts.links),
             destinations: Current::new(parts.destinations),
+            digests: Current::new(parts.digests),
             paces: Current::new(parts.paces),
             reload_refused: Current::new(None),
         }
@@ -61,6 +64,7 @@ impl Reloadable {
         self.notify.set(parts.notify);
         self.links.set(parts.links);
         self.destinations.set(parts.destinations);
+        self.digests.set(parts.digests);
         self.paces.set(parts.paces);
         self.reload_refused.set(None);
     }

@@ -12,7 +12,7 @@ use crate::feishu::{App, FeishuClient, Receive};
 use crate::intake::{backfill, websocket};
 use crate::model::{AppName, DestinationName};
 use crate::net::{ClientError, GuardedClient, HttpClient};
-use crate::rules::Known;
+use crate::rules::{DigestSettings, Known};
 use crate::slack::SlackClient;
 use crate::telemetry::Names;
 use crate::triage::SlackTarget;
@@ -31,6 +31,7 @@ pub(super) struct ServiceSettings {
     pub(super) notify: Option<DestinationName>,
     pub(super) links: Option<LinkSigner>,
     pub(super) destinations: Vec<DestinationName>,
+    pub(super) digests: Vec<DigestSettings>,
     pub(super) paces: Paces,
 }
 
@@ -63,6 +64,7 @@ impl ServiceSettings {
             notify: config.notify.clone(),
             links,
             destinations: config.destinations.keys().cloned().collect(),
+            digests: config.digests.clone(),
             paces: paces(config),
         })
     }

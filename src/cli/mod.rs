@@ -17,6 +17,7 @@ mod context;
 mod deliveries;
 mod demo;
 mod destinations;
+mod digests;
 mod events;
 mod healthcheck;
 mod incidents;
@@ -96,6 +97,9 @@ enum Command {
     /// Show which destinations are rate-limited, broken or stopped, or resume one
     #[command(subcommand)]
     Destinations(destinations::Command),
+    /// List digests, or show what one would say now
+    #[command(subcommand)]
+    Digests(digests::Command),
     /// Fetch feedback from Feishu that was never pushed
     Backfill(backfill::Args),
     /// Make a consistent copy of store and images while the relay runs
@@ -134,6 +138,7 @@ pub fn run(
         Command::Incidents(command) => incidents::run(&mut context, &command),
         Command::Silences(command) => silences::run(&mut context, &command),
         Command::Destinations(command) => destinations::run(&mut context, &command),
+        Command::Digests(command) => digests::run(&mut context, &command),
         Command::Backfill(args) => backfill::run(&mut context, &args),
         Command::Backup(args) => backup::run(&mut context, &args),
         Command::Healthcheck(args) => healthcheck::run(&mut context, &args),

@@ -6,7 +6,7 @@ use crate::toml_reader::{Diagnostics, Location, codes, suggest};
 use super::misplaced;
 
 /// Planned keys that this version does not have, by the last part of their section.
-const NOT_BUILT: &[(&str, &str)] = &[("", "digests"), ("", "console")];
+const NOT_BUILT: &[(&str, &str)] = &[("", "console")];
 
 /// Returns whether `path` is a planned key that is not built.
 fn is_not_built(path: &str) -> bool {

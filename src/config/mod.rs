@@ -48,9 +48,9 @@ use crate::feishu::App;
 use crate::model::{AppName, DestinationName, hex};
 use crate::net::Proxies;
 use crate::render::{Mention, Templates};
-use crate::rules::{RuleSet, Word};
+use crate::rules::{DigestSettings, RuleSet, Word};
 use crate::telemetry::LogSettings;
-use crate::toml_reader::{Diagnostics, Location, Table, codes};
+use crate::toml_reader::{Diagnostics, Location, Node, Table, codes};
 use crate::{destination, images, store};
 
 pub use included::Included;
@@ -106,6 +106,8 @@ pub struct Config {
     pub rules: RuleSet,
     /// The text of each rule, to find what a reload changes.
     pub rules_written: Vec<WrittenRule>,
+    /// `[[digests]]`, by name.
+    pub digests: Vec<DigestSettings>,
     /// What `include` found.
     pub included: Included,
     /// `templates.dir`.
@@ -358,6 +360,7 @@ fn build(
     rules.take(&mut tree, file, out);
     let mut written = rule_tests::Written::default();
     written.take(&mut tree, file, out);
+    let digests = tree.remove("digests").map(|entries| Node::of(&entries));
     let mut top = Table::of(&tree, Location::default());
     let head: RawTop = top.read(out);
     let mut included = Included::default();
@@ -368,7 +371,7 @@ fn build(
     }
     let mut parts = included::parts(sources, variables, tests, &mut rules, &mut written, out);
     included::settle_names(&mut top, (file, text), &mut parts, out);
-    let (mut config, tests) = check::config(top, parts, rules, written, &context, out);
+    let (mut config, tests) = check::config(top, parts, (rules, digests), written, &context, out);
     config.included = included;
     Some((config, tests))
 }

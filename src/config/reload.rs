@@ -148,6 +148,13 @@ fn taken(old: &Config, new: &Config) -> Vec<String> {
         &mut taken,
     );
     rules(old, new, &mut taken);
+    let digests = |config: &Config| -> BTreeMap<String, String> {
+        let digests = config.digests.iter();
+        digests
+            .map(|one| (format!("{:?}", one.name), one.written.clone()))
+            .collect()
+    };
+    entries("digest", &digests(old), &digests(new), &mut taken);
     taken
 }
 

@@ -42,7 +42,7 @@ impl Directory {
                 Some(app_id) => Some(app_id),
                 None => return OWN_NAME,
             },
-            Content::Notice(_) | Content::Summary(_) => return OWN_NAME,
+            Content::Notice(_) | Content::Summary(_) | Content::Digest(_) => return OWN_NAME,
         };
         let app_id = app_id.unwrap_or_else(|| event.via.as_str());
         self.apps.get(app_id).map_or(app_id, String::as_str)
@@ -169,7 +169,11 @@ impl MessageData {
 pub(super) fn images_total(event: &Event) -> usize {
     match &event.content {
         Content::Created(feedback) => feedback.images.len(),
-        Content::Updated(_) | Content::Notice(_) | Content::Summary(_) | Content::Incident(_) => 0,
+        Content::Updated(_)
+        | Content::Notice(_)
+        | Content::Summary(_)
+        | Content::Digest(_)
+        | Content::Incident(_) => 0,
     }
 }
 
@@ -185,6 +189,13 @@ pub(super) fn complete(
     match content {
         Content::Created(_) | Content::Updated(_) | Content::Notice(_) => {}
         Content::Summary(summary) => summary.newest = quoted(reports, names),
+        Content::Digest(digest) => {
+            digest.newest = quoted(reports, names);
+            digest.counts.apps = named(&digest.counts.apps, names);
+            if let Some(before) = &mut digest.before {
+                before.apps = named(&before.apps, names);
+            }
+        }
         Content::Incident(shown) => {
             let missing = NotSent::Permanent("the incident is no longer stored");
             shown.incident = Some(incident.ok_or(missing)?.clone());
@@ -192,6 +203,16 @@ pub(super) fn complete(
         }
     }
     Ok(())
+}
+
+/// Returns the same counts by the names of the apps.
+fn named(apps: &BTreeMap<String, u64>, names: &Directory) -> BTreeMap<String, u64> {
+    let mut named = BTreeMap::new();
+    for (id, count) in apps {
+        let name = names.apps.get(id).unwrap_or(id);
+        *named.entry(name.clone()).or_default() += count;
+    }
+    named
 }
 
 /// Returns the reports that a message quotes, without those whose text was erased.
@@ -207,6 +228,7 @@ pub(super) fn quoted(stored: &[StoredEvent], names: &Directory) -> Vec<Summarise
             Content::Updated(_)
             | Content::Notice(_)
             | Content::Summary(_)
+            | Content::Digest(_)
             | Content::Incident(_) => None,
         }
     });
@@ -402,6 +424,7 @@ mod tests {
         for (event_type, quotes) in [
             (store::INCIDENT, true),
             (store::SUMMARY, true),
+            (store::DIGEST, true),
             (store::NOTICE, false),
             ("application.application.feedback.created_v6", false),
         ] {

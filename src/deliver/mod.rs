@@ -94,8 +94,10 @@ enum StoredKind {
     Platform,
     /// An operator notice.
     Notice,
-    /// A late summary.
+    /// A summary.
     Summary,
+    /// A digest.
+    Digest,
     /// An incident.
     Incident,
 }
@@ -105,6 +107,7 @@ impl StoredKind {
         match event.event_type.as_str() {
             store::NOTICE => Self::Notice,
             store::SUMMARY => Self::Summary,
+            store::DIGEST => Self::Digest,
             store::INCIDENT => Self::Incident,
             _ => Self::Platform,
         }
@@ -113,7 +116,7 @@ impl StoredKind {
     /// Returns whether its messages quote the reports of other events.
     const fn quotes_reports(self) -> bool {
         match self {
-            Self::Summary | Self::Incident => true,
+            Self::Summary | Self::Digest | Self::Incident => true,
             Self::Platform | Self::Notice => false,
         }
     }
@@ -140,6 +143,7 @@ pub fn read_event(stored: &StoredEvent, body: &Private, names: &Directory) -> Op
         }
         StoredKind::Notice => Content::Notice(notices::read_notice(body)?),
         StoredKind::Summary => Content::Summary(Box::new(store::read_summary(body)?)),
+        StoredKind::Digest => Content::Digest(Box::new(store::read_digest(body)?)),
         StoredKind::Incident => Content::Incident(Box::new(IncidentReports {
             id: store::read_incident(body)?,
             incident: None,

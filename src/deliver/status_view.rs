@@ -128,7 +128,11 @@ fn incident_acts(progress: &IncidentProgress, is_main: bool) -> &'static [Triage
 fn by_name(event: &Event, state: Option<&FeedbackState>, names: &Directory) -> Option<Private> {
     let (name, id) = match &event.content {
         Content::Updated(change) => (None, change.operator.open_id.as_ref()),
-        Content::Created(_) | Content::Notice(_) | Content::Summary(_) | Content::Incident(_) => {
+        Content::Created(_)
+        | Content::Notice(_)
+        | Content::Summary(_)
+        | Content::Digest(_)
+        | Content::Incident(_) => {
             let by = state.map(|state| &state.by);
             (
                 by.and_then(|by| by.name.clone()),
@@ -162,6 +166,7 @@ fn reporter(event: &Event, app: &AppName) -> Option<String> {
         | Content::Updated(_)
         | Content::Notice(_)
         | Content::Summary(_)
+        | Content::Digest(_)
         | Content::Incident(_) => None,
     }
 }

@@ -69,6 +69,7 @@ impl Envelope {
                 Content::Updated(_)
                 | Content::Notice(_)
                 | Content::Summary(_)
+                | Content::Digest(_)
                 | Content::Incident(_),
             )
             | None => None,
@@ -283,6 +284,7 @@ impl<'a> Parts<'a> {
                 Content::Updated(_)
                 | Content::Notice(_)
                 | Content::Summary(_)
+                | Content::Digest(_)
                 | Content::Incident(_),
             )
             | None => None,

@@ -381,7 +381,9 @@ fn people_and_images(content: &Content) -> (Vec<Private>, Vec<Private>) {
             (ids(&feedback.user), images.cloned().collect())
         }
         Content::Updated(change) => (ids(&change.operator), Vec::new()),
-        Content::Notice(_) | Content::Summary(_) | Content::Incident(_) => (Vec::new(), Vec::new()),
+        Content::Notice(_) | Content::Summary(_) | Content::Digest(_) | Content::Incident(_) => {
+            (Vec::new(), Vec::new())
+        }
     }
 }
 

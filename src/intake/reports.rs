@@ -41,8 +41,10 @@ fn read(stored: &StoredEvent, apps: &BTreeMap<AppName, App>) -> Option<Feedback>
     let event = feishu::read_body(stored.body.as_ref()?.expose(), &stored.via, &zone)?;
     match event.content {
         Content::Created(feedback) => Some(*feedback),
-        Content::Updated(_) | Content::Notice(_) | Content::Summary(_) | Content::Incident(_) => {
-            None
-        }
+        Content::Updated(_)
+        | Content::Notice(_)
+        | Content::Summary(_)
+        | Content::Digest(_)
+        | Content::Incident(_) => None,
     }
 }

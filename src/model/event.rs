@@ -1,7 +1,7 @@
 //! The content of an event. Every field may be absent and every enumeration may grow. Unknown codes are
 //! kept as numbers, and ids are opaque text.
 
-use super::{AppName, EventId, EventSeq, HeldFor, IncidentReports, Private, Timestamp};
+use super::{AppName, Digest, EventId, EventSeq, HeldFor, IncidentReports, Private, Timestamp};
 
 /// One verified and parsed event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,10 @@ impl Event {
         let said = match &self.content {
             Content::Created(feedback) => feedback.reported_at,
             Content::Updated(change) => change.updated_at,
-            Content::Notice(_) | Content::Summary(_) | Content::Incident(_) => None,
+            Content::Notice(_)
+            | Content::Summary(_)
+            | Content::Digest(_)
+            | Content::Incident(_) => None,
         };
         self.created_at.or(said)
     }
@@ -41,8 +44,10 @@ pub enum Content {
     Updated(StatusChange),
     /// The relay itself notifies its operator.
     Notice(Notice),
-    /// Several late reports of one rule, summarised.
+    /// Several reports of one rule that were not sent one by one, summarised.
     Summary(Box<Summary>),
+    /// What came in a period.
+    Digest(Box<Digest>),
     /// An incident has news.
     Incident(Box<IncidentReports>),
 }

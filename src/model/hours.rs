@@ -35,6 +35,18 @@ pub struct Window {
     pub zone: TimeZone,
 }
 
+/// Times that return each week: one time of day, on some days, in one zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The value of the configuration.
+    pub written: String,
+    /// From Monday; at least one.
+    pub days: [bool; 7],
+    /// Minutes after midnight.
+    pub minute: u16,
+    pub zone: TimeZone,
+}
+
 /// Minutes after midnight. A window whose end is not after its start belongs to the day it starts on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Minutes {
@@ -70,6 +82,35 @@ impl Hours {
     }
 }
 
+/// How many days to look for the nearest time of a [`Moment`]: a week, and the day itself once more.
+const MOMENT_DAYS: i64 = 8;
+
+impl Moment {
+    /// Returns the last of its times that is not after `at`.
+    pub fn last(&self, at: Timestamp) -> Option<Timestamp> {
+        let mut times = (0..=MOMENT_DAYS).filter_map(|days| self.on_day(at, -days));
+        times.find(|time| *time <= at)
+    }
+
+    /// Returns the first of its times after `at`.
+    pub fn next(&self, at: Timestamp) -> Option<Timestamp> {
+        let mut times = (0..=MOMENT_DAYS).filter_map(|days| self.on_day(at, days));
+        times.find(|time| *time > at)
+    }
+
+    /// Returns its time so many days after the day of `at`, if it has one.
+    fn on_day(&self, at: Timestamp, days: i64) -> Option<Timestamp> {
+        let date = at.to_jiff()?.to_zoned(self.zone.clone()).date();
+        let date = date.checked_add(jiff::Span::new().days(days)).ok()?;
+        if !has(&self.days, date.weekday()) {
+            return None;
+        }
+        let time = day_minute(date, self.minute)?;
+        let time = self.zone.to_ambiguous_zoned(time).compatible().ok()?;
+        Some(Timestamp::from_millis(time.timestamp().as_millisecond()))
+    }
+}
+
 impl Window {
     /// Returns the local time of the window's zone; `None` outside the years −9999 to 9999.
     pub fn local(&self, at: Timestamp) -> Option<Zoned> {
@@ -101,24 +142,24 @@ impl Window {
         let (today, yesterday) = (local.weekday(), local.weekday().previous());
         let date = local.date();
         let Some(Minutes { start, end }) = self.minutes else {
-            return self.has(today).then(|| day_minute(date, DAY_MINUTES))?;
+            return has(&self.days, today).then(|| day_minute(date, DAY_MINUTES))?;
         };
         let minute =
             u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs());
         if start < end {
-            let is_in = self.has(today) && (start..end).contains(&minute);
+            let is_in = has(&self.days, today) && (start..end).contains(&minute);
             return is_in.then(|| day_minute(date, end))?;
         }
-        if self.has(today) && minute >= start {
+        if has(&self.days, today) && minute >= start {
             return day_minute(date.tomorrow().ok()?, end);
         }
-        (self.has(yesterday) && minute < end).then(|| day_minute(date, end))?
+        (has(&self.days, yesterday) && minute < end).then(|| day_minute(date, end))?
     }
+}
 
-    fn has(&self, day: Weekday) -> bool {
-        let index = usize::from(day.to_monday_zero_offset().unsigned_abs());
-        self.days.get(index).copied().unwrap_or_default()
-    }
+fn has(days: &[bool; 7], day: Weekday) -> bool {
+    let index = usize::from(day.to_monday_zero_offset().unsigned_abs());
+    days.get(index).copied().unwrap_or_default()
 }
 
 /// Returns the local time this many minutes after the midnight that begins `date`.

@@ -5,6 +5,7 @@ mod backoff;
 mod clock;
 mod current;
 mod delivery;
+mod digest;
 mod event;
 mod feedback_status;
 mod hours;
@@ -27,6 +28,7 @@ pub use delivery::{
     Attempt, Delivery, DeliveryState, EXCERPT_BYTES_MAX, Form, HeldFor, MessageHandle, Outcome,
     OutcomeKind, Trigger, Verdict,
 };
+pub use digest::{Compared, DIGEST_LINES_MAX, Digest, DigestCounts};
 pub use event::{
     Content, Event, EventKind, EventState, FaultKind, Feedback, FeedbackKind, FeedbackStatus,
     Notice, NoticeKind, OddCodes, SUMMARY_NEWEST_MAX, SourceKind, StatusChange, StoredEvent,
@@ -36,7 +38,7 @@ pub use feedback_status::{
     Actor, ChangeSource, EDITABLE_FOR, Effect, FeedbackAct, FeedbackChange, FeedbackState,
     SentMessage, StatusJob, StatusJobRecord, StatusJobState, TriageAction,
 };
-pub use hours::{DAY_MINUTES, HOURS_MAX, Hours, Minutes, Window};
+pub use hours::{DAY_MINUTES, HOURS_MAX, Hours, Minutes, Moment, Window};
 pub use id::{
     AppName, BadDeliveryId, BadImageId, DeliveryId, DeliveryIds, DestinationName, EventId,
     EventSeq, ImageId, RuleName, hex,

@@ -1,6 +1,7 @@
 //! Builds the template context: one tree in which every key is always present (`shape`). The fields policy is
 //! applied here, so no template can show a field that its audience must not see.
 
+mod digest;
 mod incident;
 mod shape;
 
@@ -83,6 +84,7 @@ pub(super) fn build<'a>(
         incident: builder.incident(subject),
         links,
         notice: builder.notice(subject.event),
+        digest: builder.digest(subject.event),
     }
 }
 
@@ -91,6 +93,7 @@ pub(super) fn event_type(subject: &Subject<'_>) -> &'static str {
     match (&subject.event.content, subject.trigger) {
         (Content::Notice(_), _) => "relay.notice",
         (Content::Summary(_), _) => "feedback.summary",
+        (Content::Digest(_), _) => "feedback.digest",
         (Content::Incident(_), _) => "feedback.incident",
         (Content::Updated(_), _) => "feedback.updated",
         (Content::Created(_), Trigger::LateImages) => "feedback.images",
@@ -199,6 +202,7 @@ impl<'a> Builder<'a> {
             Content::Updated(_)
             | Content::Notice(_)
             | Content::Summary(_)
+            | Content::Digest(_)
             | Content::Incident(_) => &NONE,
         };
         let shared = self.shared(subject);
@@ -213,6 +217,7 @@ impl<'a> Builder<'a> {
             Content::Created(_)
             | Content::Notice(_)
             | Content::Summary(_)
+            | Content::Digest(_)
             | Content::Incident(_) => {
                 let state = subject.standing.state.as_ref();
                 let status = state.map(|state| state.status);
@@ -225,7 +230,10 @@ impl<'a> Builder<'a> {
             }
         };
         let app_name = match &subject.event.content {
-            Content::Notice(_) | Content::Summary(_) | Content::Incident(_) => None,
+            Content::Notice(_)
+            | Content::Summary(_)
+            | Content::Digest(_)
+            | Content::Incident(_) => None,
             Content::Created(_) | Content::Updated(_) => Some(self.text(subject.app_name)),
         };
         let total = match fields.images {
@@ -291,6 +299,7 @@ impl<'a> Builder<'a> {
                 Content::Created(_)
                 | Content::Notice(_)
                 | Content::Summary(_)
+                | Content::Digest(_)
                 | Content::Incident(_),
                 _,
             ) => (None, self.user(None), None),
@@ -474,6 +483,7 @@ impl<'a> Builder<'a> {
             Content::Created(_)
             | Content::Updated(_)
             | Content::Summary(_)
+            | Content::Digest(_)
             | Content::Incident(_) => shape::Notice::default(),
         }
     }

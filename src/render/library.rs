@@ -29,6 +29,7 @@ macro_rules! built_in {
 
 const BUILT_IN: &[(&str, &str)] = built_in![
     "feishu/alert",
+    "feishu/digest",
     "feishu/images",
     "feishu/incident",
     "feishu/incident_news",
@@ -37,6 +38,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "feishu/status",
     "feishu/suggestion",
     "feishu/summary",
+    "partials/digest_counts",
     "partials/feishu_actions",
     "partials/feishu_body",
     "partials/feishu_before",
@@ -70,6 +72,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "partials/title",
     "partials/who",
     "slack/alert",
+    "slack/digest",
     "slack/images",
     "slack/incident",
     "slack/incident_news",
@@ -79,6 +82,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "slack/suggestion",
     "slack/summary",
     "text/alert",
+    "text/digest",
     "text/images",
     "text/incident",
     "text/incident_news",

@@ -281,6 +281,7 @@ impl Subject<'_> {
         match (&self.event.content, self.trigger) {
             (Content::Notice(_), _) => "notice",
             (Content::Summary(_), _) => "summary",
+            (Content::Digest(_), _) => "digest",
             (Content::Incident(_), _) if self.is_main => "incident",
             (Content::Incident(_), _) => "incident_news",
             (Content::Created(_) | Content::Updated(_), Trigger::LateImages) => "images",
@@ -304,6 +305,7 @@ impl Subject<'_> {
             Content::Created(_)
             | Content::Updated(_)
             | Content::Summary(_)
+            | Content::Digest(_)
             | Content::Incident(_) => self.spec.severity,
         }
     }

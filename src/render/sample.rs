@@ -18,6 +18,7 @@ use crate::model::{
     NoticeKind, Private, ReportWords, RuleName, SeenBefore, Severity, SilenceId, SourceKind,
     StatusChange, Summarised, Summary, Timestamp, TriageAction, Trigger, UserIds,
 };
+use crate::model::{Digest, DigestCounts};
 
 /// The time of all samples: 2026-03-01 02:10 in Shanghai.
 pub(super) const NOW: Timestamp = Timestamp::from_millis(1_772_302_200_000);
@@ -279,6 +280,29 @@ pub(super) fn summary() -> Sample {
     )
 }
 
+/// Returns a digest.
+pub(super) fn digest() -> Sample {
+    let counts = |total: u64| DigestCounts {
+        total,
+        images: 7,
+        apps: [("order".to_owned(), total)].into(),
+        faults: [("crash".to_owned(), 2), ("white_screen".to_owned(), 9)].into(),
+        pages: [("pages/pay/*".to_owned(), 5), ("pages/home".to_owned(), 6)].into(),
+    };
+    let digest = Digest {
+        name: "monday".to_owned(),
+        from: millis_before(7 * 86_400),
+        until: millis_before(3_600),
+        late: true,
+        counts: counts(42),
+        before: Some(counts(30)),
+        unhandled: 11,
+        oldest_at: Some(millis_before(5 * 86_400)),
+        newest: quoted([suggestion(), fault(&ShownBy::Count), minimal()]),
+    };
+    sample(Content::Digest(Box::new(digest)), "digest", Severity::Info)
+}
+
 /// Returns the reports of samples, as a message quotes them.
 fn quoted(samples: impl IntoIterator<Item = Sample>) -> Vec<Summarised> {
     let quote = |one: Sample| match one.event.content {
@@ -286,9 +310,11 @@ fn quoted(samples: impl IntoIterator<Item = Sample>) -> Vec<Summarised> {
             app_name: "order".to_owned(),
             feedback: *feedback,
         }),
-        Content::Updated(_) | Content::Notice(_) | Content::Summary(_) | Content::Incident(_) => {
-            None
-        }
+        Content::Updated(_)
+        | Content::Notice(_)
+        | Content::Summary(_)
+        | Content::Digest(_)
+        | Content::Incident(_) => None,
     };
     samples.into_iter().filter_map(quote).collect()
 }
@@ -500,6 +526,7 @@ pub(super) fn all() -> Vec<(&'static str, Sample)> {
         ("status_bare", status_bare()),
         ("notice", notice()),
         ("summary", summary()),
+        ("digest", digest()),
         ("incident", incident(IncidentNews::Opened)),
         ("incident_news", incident(IncidentNews::Threshold)),
         ("incident_claimed", claimed_incident()),
@@ -534,5 +561,6 @@ pub(super) fn shape() -> Value {
     let mut shape = tree(&fault.subject());
     let incident = tree(&incident(IncidentNews::Opened).subject());
     shape["incident"] = incident["incident"].clone();
+    shape["digest"] = tree(&digest().subject())["digest"].clone();
     shape
 }

@@ -74,10 +74,27 @@ fn value(rule: &Rule, subject: Subject<'_>, key: GroupKey) -> Option<Private> {
         GroupKey::Path => text(&feedback.path).map(page::pattern),
     };
     let value = value.filter(|value| !value.is_empty())?;
-    Some(match value.char_indices().nth(VALUE_CHARS_MAX) {
-        Some((end, _)) => Private::new(value.get(..end).unwrap_or_default()),
-        None => Private::new(value),
-    })
+    Some(Private::new(limited(value)))
+}
+
+fn limited(value: String) -> String {
+    match value.char_indices().nth(VALUE_CHARS_MAX) {
+        Some((end, _)) => value.get(..end).unwrap_or_default().to_owned(),
+        None => value,
+    }
+}
+
+/// Returns the first fault of a report, in the words of rules.
+pub fn first_fault(feedback: &Feedback) -> Option<String> {
+    let first = feedback.faults.first();
+    let first = first.map(|fault| named(fault.key(), fault.0));
+    first.or_else(|| feedback.odd.faults.first().cloned())
+}
+
+/// Returns the page of a report, with ids replaced by `*`.
+pub fn page(feedback: &Feedback) -> Option<String> {
+    let page = text(&feedback.path).map(page::pattern)?;
+    (!page.is_empty()).then(|| limited(page))
 }
 
 /// Returns the first listed fault that the rule's `fault` conditions accept; without such a condition, the first

@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use crate::model::{Condition, DAY_MINUTES, Hours, Minutes, Private, Timestamp, Window};
+use crate::model::{Condition, DAY_MINUTES, Hours, Minutes, Moment, Private, Timestamp, Window};
 use crate::toml_reader::suggest::nearest;
 use crate::toml_reader::{similar_zone, zone};
 
@@ -19,6 +19,14 @@ pub(super) const EXAMPLES: &[&str] = &[
     "22:00-08:00",
     "mon-fri 09:00-18:00 Europe/Berlin",
 ];
+
+/// Matches a time of a digest, ignoring which words are days and zones.
+pub(super) const MOMENT_PATTERN: &str =
+    r"^\s*([A-Za-z,-]{3,}\s+)?[0-9:]{5}(\s+[A-Za-z+-][A-Za-z0-9_:/+-]*)?\s*$";
+/// Values for the schema.
+pub(super) const MOMENT_EXAMPLES: &[&str] = &["mon 09:30", "mon-fri 09:30", "09:30 Europe/Berlin"];
+/// Shows how to write the time of a digest.
+const MOMENT_EXAMPLE: &str = "write a time, with days before it unless it is daily, like \"mon 09:30\" or \"09:30 Europe/Berlin\"";
 
 /// A value that is no window.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,20 +74,62 @@ pub(super) fn parse(text: &str, default: &TimeZone) -> Result<Window, BadWindow>
     if days.is_none() && minutes.is_none() {
         return Err(bad(format!("\"{text}\" has neither days nor times")));
     }
-    let zone = match words.next() {
-        Some(name) => read_zone(name)?,
-        None => default.clone(),
-    };
-    if let Some(word) = words.next() {
-        let message = format!("\"{word}\" is one word too many: the zone comes last");
-        return Err(bad(message));
-    }
+    let zone = last_zone(words, default)?;
     Ok(Window {
         written: text.trim().to_owned(),
         days: days.unwrap_or([true; 7]),
         minutes,
         zone,
     })
+}
+
+/// Parses days, a time and a zone of a digest. Without days, it is daily; without a zone, `default` applies.
+///
+/// # Errors
+///
+/// A part is unknown, in the wrong place or missing.
+pub(super) fn parse_moment(text: &str, default: &TimeZone) -> Result<Moment, BadWindow> {
+    let mut words = text.split_whitespace().peekable();
+    let is_time = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
+    let days = words.next_if(|word| !is_time(word)).map(read_days);
+    let days = days.transpose().map_err(for_moment)?;
+    let time = words.next().and_then(time_of_day);
+    let Some(minute) = time.filter(|minute| *minute < DAY_MINUTES) else {
+        let message = format!("\"{text}\" has no time from 00:00 to 23:59");
+        return Err(for_moment(bad(message)));
+    };
+    Ok(Moment {
+        written: text.trim().to_owned(),
+        days: days.unwrap_or([true; 7]),
+        minute,
+        zone: last_zone(words, default).map_err(for_moment)?,
+    })
+}
+
+/// Shows how to write the time of a digest instead of a window.
+fn for_moment(bad: BadWindow) -> BadWindow {
+    BadWindow {
+        help: bad.help.replace(EXAMPLE, MOMENT_EXAMPLE),
+        ..bad
+    }
+}
+
+/// Parses the zone, which is the last word; without one, `default` applies.
+fn last_zone<'a>(
+    mut words: impl Iterator<Item = &'a str>,
+    default: &TimeZone,
+) -> Result<TimeZone, BadWindow> {
+    let zone = match words.next() {
+        Some(name) => read_zone(name)?,
+        None => default.clone(),
+    };
+    match words.next() {
+        Some(word) => {
+            let message = format!("\"{word}\" is one word too many: the zone comes last");
+            Err(bad(message))
+        }
+        None => Ok(zone),
+    }
 }
 
 fn bad(message: String) -> BadWindow {

@@ -125,7 +125,10 @@ impl<'a> Subject<'a> {
                     .map(|report| one(Says::Updated(change, Some(report))))
                     .collect()
             }
-            Content::Notice(_) | Content::Summary(_) | Content::Incident(_) => Vec::new(),
+            Content::Notice(_)
+            | Content::Summary(_)
+            | Content::Digest(_)
+            | Content::Incident(_) => Vec::new(),
         }
     }
 

@@ -42,7 +42,9 @@ mod words;
 
 pub use conditions::names as condition_keys;
 pub use filter::Filter;
+pub use group::{first_fault, page as page_pattern};
 pub use raw::RawRule;
+pub use read::{DigestSettings, digests};
 pub use silences::SilenceSet;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -52,7 +54,7 @@ use jiff::tz::TimeZone;
 
 use crate::diag::{Diagnostic, Level};
 use crate::model::{AppName, DestinationName, Event, Plan, RuleName, Timestamp, Trace};
-use crate::toml_reader::{Diagnostics, Key, Keys, Location, Read, codes};
+use crate::toml_reader::{Diagnostics, Key, Keys, Location, Node, Read, codes};
 
 use paths::LiteralPath;
 
@@ -224,6 +226,15 @@ impl RuleSet {
     }
 }
 
+/// Returns the lists of `[lists]` that the conditions of digests use.
+pub fn lists_of_digests(entries: &Node) -> BTreeSet<String> {
+    let mut used = BTreeSet::new();
+    for node in entries.elements().iter().filter_map(|one| one.get("match")) {
+        node.each_text(&mut |text| used.extend(values::list_named(text).map(str::to_owned)));
+    }
+    used
+}
+
 /// Returns the lists of `[lists]` that conditions use.
 fn lists_used(rules: &[(String, RawRule)]) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
@@ -239,7 +250,13 @@ fn lists_used(rules: &[(String, RawRule)]) -> BTreeSet<String> {
 /// Returns the keys of rules, of their escalation steps and of their conditions.
 pub fn keys() -> impl Iterator<Item = &'static Key> {
     let keys = read::RawKeys::KEYS.iter().chain(read::RawStep::KEYS);
+    let keys = keys.chain(read::RawDigest::KEYS);
     keys.chain(conditions::keys())
+}
+
+/// Returns the schema of a digest.
+pub fn digest_schema() -> serde_json::Value {
+    read::RawDigest::schema()
 }
 
 /// Returns the schema of a rule.

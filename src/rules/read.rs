@@ -1,7 +1,10 @@
 //! Reads one `[[rules]]` entry: checks every key and value, reports every mistake.
 
+mod digest;
 mod grouping;
 
+pub(super) use digest::RawDigest;
+pub use digest::{DigestSettings, digests};
 pub(super) use grouping::RawStep;
 
 use std::collections::BTreeMap;

@@ -10,6 +10,7 @@ use crate::model::{
     Notice, NoticeKind, OddCodes, Private, Severity, SourceKind, StatusChange,
 };
 
+mod digests;
 mod filter;
 mod grouping;
 mod hours;

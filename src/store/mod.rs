@@ -51,6 +51,7 @@ mod admin;
 mod conformance;
 mod decide;
 mod deliveries;
+mod digests;
 mod feedback_status;
 mod images;
 mod incidents;
@@ -64,6 +65,7 @@ mod summaries;
 mod upkeep;
 mod wakeups;
 
+pub use digests::{DIGEST, LastDigest, read_digest, write_digest};
 use incidents::write_incident;
 pub use incidents::{
     EarlierIncidents, INCIDENT, IncidentFilter, IncidentRecord, MergingIncident, read_incident,

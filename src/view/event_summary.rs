@@ -111,6 +111,7 @@ fn kind(content: &Content) -> &'static str {
         Content::Updated(_) => EventKind::Updated.key(),
         Content::Notice(_) => "notice",
         Content::Summary(_) => "summary",
+        Content::Digest(_) => "digest",
         Content::Incident(_) => "incident",
     }
 }
@@ -131,6 +132,7 @@ fn what(content: &Content) -> String {
         },
         Content::Notice(notice) => notice.kind.key().to_owned(),
         Content::Summary(summary) => format!("{} {}", summary.count, summary.held_for),
+        Content::Digest(digest) => format!("{} {}", digest.counts.total, digest.name),
         Content::Incident(incident) => incident.id.to_string(),
     }
 }
@@ -145,7 +147,9 @@ fn feedback(content: &Content) -> Option<&Feedback> {
     match content {
         Content::Created(feedback) => Some(feedback),
         Content::Updated(change) => change.reports.first(),
-        Content::Notice(_) | Content::Summary(_) | Content::Incident(_) => None,
+        Content::Notice(_) | Content::Summary(_) | Content::Digest(_) | Content::Incident(_) => {
+            None
+        }
     }
 }
 

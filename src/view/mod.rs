@@ -12,6 +12,7 @@ mod backup;
 mod comparison;
 mod delivery;
 mod destination;
+mod digest;
 mod erase;
 mod event;
 mod event_summary;
@@ -32,6 +33,7 @@ pub use self::delivery::{
     AttemptView, DeliveryRecordView, DeliveryView, ManualResult, SendView, SpecView,
 };
 pub use self::destination::{DestinationView, Wait};
+pub use self::digest::{ComparedView, DigestSummary, DigestView};
 pub use self::erase::{ErasedClicks, ErasedEvent, ErasedLog, LogState};
 pub use self::event::{ArrivalView, EventView, StatusChangeView};
 pub use self::event_summary::{EventSummary, ReportView};

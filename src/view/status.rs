@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::{exposed, object, text, text_or_null};
+use super::{DigestSummary, exposed, object, text, text_or_null};
 use crate::model::{AppName, DestinationName, IncidentId, Private, RuleName, SilenceId, Timestamp};
 
 /// The state of the relay, and all its problems. Fields that are read from the store are null if the store does
@@ -28,6 +28,7 @@ pub struct RelayStatus {
     pub incidents: Option<OpenIncidentsView>,
     /// The active silences, newest first.
     pub silences: Option<Vec<ActiveSilenceView>>,
+    pub digests: Option<Vec<DigestSummary>>,
 }
 
 /// An active silence, without its reason and its conditions, which may name people.

@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::WebState;
+use crate::admin::digests;
 use crate::destination::{RateLimit, waits};
 use crate::intake::backfill;
 use crate::intake::websocket::ConnectionStatus;
@@ -134,6 +135,7 @@ async fn relay_status(state: &WebState) -> RelayStatus {
             problems.push(problem("store", "store", error.to_string()));
         }
     }
+    let digests = digests::list(&state.store, &state.digests.get(), now).await;
     RelayStatus {
         ok: problems.is_empty(),
         time: now,
@@ -144,6 +146,7 @@ async fn relay_status(state: &WebState) -> RelayStatus {
         apps,
         incidents,
         silences,
+        digests: digests.ok(),
     }
 }
 
@@ -429,6 +432,7 @@ mod tests {
             stopping: CancellationToken::new(),
             reload_refused: Current::new(None),
             destinations: Current::new(Vec::new()),
+            digests: Current::new(Vec::new()),
             paces: Current::new(BTreeMap::new()),
             backfills: backfill::States::default(),
             refused_uploads: crate::deliver::RefusedUploads::default(),

@@ -60,6 +60,8 @@ pub struct WebState {
     pub reload_refused: Current<Option<String>>,
     /// Names of the configured destinations. Gates and queues of others are ignored.
     pub destinations: Current<Vec<crate::model::DestinationName>>,
+    /// `[[digests]]`.
+    pub digests: Current<Vec<crate::rules::DigestSettings>>,
     /// The rate limits of each destination.
     pub paces: Current<crate::destination::Paces>,
     /// The results of comparing with the platform's lists.

@@ -1,4 +1,4 @@
-//! Tests of `hold` and `stale_after` with the real binary. No test waits for hours: it moves the stored times of a
+//! Tests of `hold`, `stale_after` and `[[digests]]` with the real binary. No test waits for hours: it moves the stored times of a
 //! stopped relay back instead.
 
 use std::collections::BTreeSet;
@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use rusqlite::Connection;
 use rustix::process::Signal;
 
-use crate::harness::{Feedback, Receiver, Relay, Reply, wait_until};
+use crate::harness::{Feedback, Receiver, Relay, Reply};
 
 /// Returns windows that include now and at least the next 24 hours.
 fn long_hours() -> String {
@@ -19,7 +19,7 @@ fn long_hours() -> String {
 /// Returns a configuration with one chat, one program and one rule, which have these keys too.
 fn config(chat: &Receiver, hook: &Receiver, of_chat: &str, of_rule: &str) -> String {
     Relay::config(&format!(
-        "templates.locale = \"en\"\n\
+        "[templates]\nlocale = \"en\"\n\
          [destinations.oncall]\nkind = \"feishu-bot\"\nurl = \"{}\"\n{of_chat}\n\
          [destinations.hook]\nkind = \"webhook\"\nurl = \"{}\"\nsecret = \"whsec_{}\"\n\
          [[rules]]\nname = \"all\"\nsend_to = [\"oncall\", \"hook\"]\n{of_rule}\n",
@@ -135,16 +135,10 @@ fn outage_longer_than_stale_after_ends_in_one_summary() {
     let hook = Receiver::answering("{}");
     chat.always(Reply::status(503));
     let mut relay = Relay::started(&config(&chat, &hook, "stale_after = \"6h\"", ""));
-    for number in 0..3 {
+    for number in 0..8 {
         assert_eq!(relay.push(&Feedback::suggestion(number)).status, 200);
     }
-    wait_until("each was tried", || {
-        let deliveries = relay.deliveries();
-        let to_chat = deliveries
-            .iter()
-            .filter(|one| one["destination"] == "oncall");
-        to_chat.filter(|one| one["attempts"] != 0).count() == 3
-    });
+    relay.wait_for_log("sending only probes");
     relay.signal(Signal::TERM);
     relay.wait();
     let seven_hours = 7 * 3_600_000;
@@ -155,17 +149,19 @@ fn outage_longer_than_stale_after_ends_in_one_summary() {
              first_due_at = first_due_at - {seven_hours}"
         ),
     );
-    let before = chat.count();
     chat.always(Reply::ok(r#"{"code":0,"msg":"success"}"#));
+    let before = chat.count();
     relay.start();
-    let summary = chat.wait_for(before + 1)[before].text();
+    // The probe is a message; then all others are one.
+    let received = chat.wait_for(before + 2);
+    let summary = received[before + 1].text();
     assert!(
-        summary.contains("Reports that waited too long: 3 · all"),
+        summary.contains("Reports that waited too long: 7 · all"),
         "{summary}"
     );
     relay.wait_until_idle();
-    assert_eq!(chat.count(), before + 1);
-    assert_eq!(with_state(&relay, "merged"), 3);
+    assert_eq!(chat.count(), before + 2);
+    assert_eq!(with_state(&relay, "merged"), 7);
     let found = relay.run(&["events", "list", "--json"]).stdout;
     let id = found
         .lines()
@@ -193,4 +189,56 @@ fn stale_after_of_a_program_is_refused_with_its_line() {
     let place = format!("relay.toml:{}", line.expect("a line") + 1);
     assert!(checked.stdout.contains(&place), "{checked:?}");
     assert!(checked.stdout.contains("does not apply to programs"));
+}
+
+#[test]
+fn missed_digest_is_sent_once_and_says_so() {
+    let chat = Receiver::answering(r#"{"code":0,"msg":"success"}"#);
+    let hook = Receiver::answering("{}");
+    let hour_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1);
+    let digest = format!(
+        "[[digests]]\nname = \"daily\"\nat = \"{} UTC\"\nsend_to = \"oncall\"\n",
+        hour_ago.strftime("%H:%M")
+    );
+    let quiet = config(&chat, &hook, "", "").replace("[\"oncall\", \"hook\"]", "\"hook\"");
+    let mut relay = Relay::started(&format!("{quiet}{digest}"));
+    for number in 0..3 {
+        assert_eq!(relay.push(&Feedback::suggestion(number)).status, 200);
+    }
+    hook.wait_for(3);
+    relay.wait_until_idle();
+    let listed = relay.run(&["digests", "list"]).stdout;
+    assert!(listed.contains("daily"), "{listed}");
+    let shown = relay.run(&["digests", "show", "daily"]).stdout;
+    assert!(shown.contains("reports     3"), "{shown}");
+    let unknown = relay.run(&["digests", "show", "dayly"]);
+    assert!(unknown.stderr.contains("there are: daily"), "{unknown:?}");
+    assert_eq!(chat.count(), 0, "it began after its time");
+    relay.kill();
+
+    // The digest has been known for two hours, and the reports came before its time.
+    change(
+        &relay,
+        "UPDATE events SET received_at = received_at - 2 * 3600000",
+    );
+    change(&relay, "DELETE FROM meta WHERE name = 'mark:digest:daily'");
+    let known_since = (hour_ago - jiff::SignedDuration::from_hours(1)).as_millisecond();
+    change(
+        &relay,
+        &format!(
+            "INSERT INTO meta (name, value) VALUES ('mark:digest:daily', x'{known_since:016x}')"
+        ),
+    );
+    relay.start();
+    let told = chat.wait_for(1)[0].text();
+    assert!(told.contains("daily · 3 reports"), "{told}");
+    assert!(told.contains("so this digest is late"), "{told}");
+    assert!(told.contains("number 2"), "{told}");
+    let status = relay.get("/status").json();
+    assert_eq!(status["digests"][0]["name"], "daily", "{status}");
+    relay.wait_until_idle();
+    relay.kill();
+    relay.start();
+    relay.wait_until_idle();
+    assert_eq!(chat.count(), 1, "nothing is sent twice");
 }

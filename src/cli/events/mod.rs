@@ -13,6 +13,7 @@ use crate::admin::{EventConfig, Events, FoundEvents};
 use crate::app;
 use crate::config::{Config, Needs};
 use crate::deliver::Directory;
+use crate::rules::DigestSettings;
 use crate::store::{ImageWaits, Store};
 
 #[derive(Debug, clap::Subcommand)]
@@ -59,6 +60,11 @@ impl Opened {
             names,
             store,
         })
+    }
+
+    /// Returns `[[digests]]`.
+    pub(super) fn digests(&self) -> &[DigestSettings] {
+        &self.config.digests
     }
 
     pub(super) fn events(&self) -> Events<'_> {

@@ -116,6 +116,7 @@ mod tests {
                 Content::Updated(_)
                 | Content::Notice(_)
                 | Content::Summary(_)
+                | Content::Digest(_)
                 | Content::Incident(_) => None,
             });
         let pages: BTreeSet<String> = pages.filter(|page| !page.is_empty()).collect();

@@ -31,7 +31,7 @@ use crate::feishu;
 use crate::model::{Content, DestinationName};
 use crate::render::{self, Mention, Templates};
 use crate::rules::Known;
-use crate::toml_reader::{Diagnostics, Field, Location, Setting, Table, codes};
+use crate::toml_reader::{Diagnostics, Field, Location, Node, Setting, Table, codes};
 
 /// Names that other sections may refer to, including entries with errors.
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ pub(super) fn server(mut top: Table, out: &mut Diagnostics) -> Server {
 pub(super) fn config(
     mut top: Table,
     mut parts: Vec<Part<'_>>,
-    rules: rules::Written,
+    (rules, digests): (rules::Written, Option<Node>),
     tests: rule_tests::Written<'_>,
     context: &Context<'_>,
     out: &mut Diagnostics,
@@ -89,7 +89,10 @@ pub(super) fn config(
         programs: programs(&destinations),
         ..known(&names, &app_names, &mentions, &lists, &view)
     };
-    let rules = rules.build(&known, out);
+    let mut rules = rules.build(&known, out);
+    let lists_used = digests.iter().flat_map(crate::rules::lists_of_digests);
+    rules.built.lists_used.extend(lists_used);
+    let digests = digests.map(|entries| crate::rules::digests(&entries, &known, out));
     lists::unused(&lists, &rules.built.lists_used, out);
     rules.check_templates(&destinations, &templates, out);
     // Only unknown keys are left.
@@ -124,6 +127,7 @@ pub(super) fn config(
         destinations,
         rules: rules.built.set,
         rules_written: rules.written,
+        digests: digests.unwrap_or_default(),
         included: Included::default(), // set by the caller, who read the files
         templates_dir: settings.dir,
     };
@@ -163,9 +167,11 @@ fn pages(tests: &[RuleTest]) -> Vec<String> {
     let tested = tests.iter().flat_map(|test| test.given.events());
     let tested = tested.filter_map(|one| match &one.event.content {
         Content::Created(feedback) => Some(feedback.path.as_ref()?.expose().to_owned()),
-        Content::Updated(_) | Content::Notice(_) | Content::Summary(_) | Content::Incident(_) => {
-            None
-        }
+        Content::Updated(_)
+        | Content::Notice(_)
+        | Content::Summary(_)
+        | Content::Digest(_)
+        | Content::Incident(_) => None,
     });
     samples.chain(tested).collect()
 }
@@ -220,6 +226,7 @@ pub(super) const SECTIONS: &[&str] = &[
     "apps",
     "destinations",
     "rules",
+    "digests",
     "tests",
 ];
 

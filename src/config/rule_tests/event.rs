@@ -68,6 +68,7 @@ impl With {
             Content::Created(_)
             | Content::Notice(_)
             | Content::Summary(_)
+            | Content::Digest(_)
             | Content::Incident(_) => feishu::CREATED_FIELDS,
         };
         let mut sound = true;

@@ -73,6 +73,11 @@ fn sections() -> Vec<(&'static str, &'static str, Value)> {
             list_of(rules::schema()),
         ),
         (
+            "digests",
+            "Messages at fixed times about the reports that came since the time before",
+            list_of(rules::digest_schema()),
+        ),
+        (
             "tests",
             "Tests of the rules with sample events; `check` runs them, `serve` does not read them",
             list_of(test()),

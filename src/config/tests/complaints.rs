@@ -159,7 +159,7 @@ const NOT_BUILT: &str = r#"
 [apps.shop]
 app_id = "cli_1"
 encrypt_key = "${KEY:-k}"
-[[digests]]
+[console]
 name = "y"
 [server]
 public_url = "https://example.com"

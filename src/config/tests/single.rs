@@ -82,7 +82,7 @@ const CASES: &[(&str, &str)] = &[
         "[[rules]]\nname = \"x\"\nmatch = { type = \"suggestion\", fault = \"crash\" }\nsend_to = []\n",
     ),
     (
-        "a_planned_key_of_rules",
+        "hours_without_a_day",
         "[[rules]]\nname = \"x\"\nmatch = { source = \"bot\" }\nsend_to = []\nhold = \"nights\"\n",
     ),
     (

@@ -232,6 +232,7 @@ fn said(event: &Event) -> Value {
         Content::Notice(notice) => json!({"kind": "notice", "text": notice.text}),
         Content::Updated(_) => json!({"kind": "updated"}),
         Content::Summary(_) => json!({"kind": "summary"}),
+        Content::Digest(_) => json!({"kind": "digest"}),
         Content::Incident(_) => json!({"kind": "incident"}),
     }
 }

@@ -56,7 +56,9 @@ impl<'a> Builder<'a> {
                 None => shape::Incident::default(),
             },
             Content::Created(_) => counted(subject),
-            Content::Updated(_) | Content::Notice(_) => shape::Incident::default(),
+            Content::Updated(_) | Content::Notice(_) | Content::Digest(_) => {
+                shape::Incident::default()
+            }
         }
     }
 
@@ -231,7 +233,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Returns the fault with this name or number.
-    fn fault(&self, text: &str) -> Code {
+    pub(super) fn fault(&self, text: &str) -> Code {
         let number = || text.parse().ok().map(FaultKind);
         match FaultKind::from_key(text).or_else(number) {
             Some(fault) => super::code(fault.0, fault.key(), words::fault(self.locale, fault)),
@@ -248,7 +250,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn newest(&self, newest: &'a [Summarised]) -> Vec<shape::Recent<'a>> {
+    pub(super) fn newest(&self, newest: &'a [Summarised]) -> Vec<shape::Recent<'a>> {
         let newest = newest.iter().take(LIST_MAX);
         newest.map(|one| self.recent(one)).collect()
     }

@@ -21,6 +21,7 @@ pub(in crate::render) struct Context<'a> {
     pub(super) incident: Incident<'a>,
     pub(super) links: Links,
     pub(super) notice: Notice<'a>,
+    pub(super) digest: Digest<'a>,
 }
 
 impl Context<'_> {
@@ -250,6 +251,39 @@ pub(super) struct Notice<'a> {
     pub(super) title: Option<&'static str>,
     pub(super) subject: Option<Text<'a>>,
     pub(super) text: Option<Text<'a>>,
+}
+
+/// What came in a period. Every member is null or empty for other messages.
+#[derive(Default, serde::Serialize)]
+pub(super) struct Digest<'a> {
+    pub(super) name: Option<Text<'a>>,
+    pub(super) from: Option<Time>,
+    pub(super) until: Option<Time>,
+    pub(super) late: bool,
+    pub(super) total: Option<Compared<'a>>,
+    pub(super) images: Option<u64>,
+    pub(super) parts: Vec<Part<'a>>,
+    pub(super) unhandled: Option<u64>,
+    pub(super) oldest_at: Option<Time>,
+    pub(super) recent: Vec<Recent<'a>>,
+}
+
+/// The largest counts by app, fault or page.
+#[derive(serde::Serialize)]
+pub(super) struct Part<'a> {
+    pub(super) key: &'static str,
+    pub(super) label: &'static str,
+    pub(super) counts: Vec<Compared<'a>>,
+}
+
+/// A number, the number of the period before, and their difference in words. The last two are null if the period
+/// before is unknown.
+#[derive(serde::Serialize)]
+pub(super) struct Compared<'a> {
+    pub(super) label: Option<Text<'a>>,
+    pub(super) count: u64,
+    pub(super) before: Option<u64>,
+    pub(super) change: Option<String>,
 }
 
 /// A point in time. People may also see a time that could not be parsed, as it was written.

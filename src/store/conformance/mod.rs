@@ -5,6 +5,7 @@
 
 mod admin;
 mod bench;
+mod digests;
 mod failover;
 mod feedback_status;
 mod held;

@@ -13,7 +13,7 @@ use super::{Database, IfAbandoned, deliveries, rows};
 use crate::model::*;
 use crate::store::decide::held::{MessageOf, Settled, Waited, settle};
 use crate::store::{
-    Accepted, Arrival, NewDelivery, SUMMARY, Silenceable, StoreError, write_summary,
+    Accepted, Arrival, DIGEST, NewDelivery, SUMMARY, Silenceable, StoreError, write_summary,
 };
 
 impl Database {
@@ -282,11 +282,14 @@ fn arrival(
 pub(super) const NEWEST_REPORTS: &str = "SELECT event_seq FROM deliveries
      WHERE summary_seq = ?1 AND trigger <> 'incident' ORDER BY reported_at DESC LIMIT ?2";
 
-/// Returns the newest reports of a summary, newest first; empty for any other event.
+/// Returns the newest reports of a summary or a digest, newest first; empty for any other event.
 pub(super) fn newest_reports(
     conn: &Connection,
     event: &StoredEvent,
 ) -> rusqlite::Result<Vec<StoredEvent>> {
+    if event.event_type == DIGEST {
+        return super::digests::newest_reports(conn, event);
+    }
     if event.event_type != SUMMARY {
         return Ok(Vec::new());
     }

@@ -4,6 +4,7 @@ mod accept;
 mod admin;
 mod complete_attempt;
 mod deliveries;
+mod digests;
 mod edits;
 mod engine;
 mod erase;

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use super::engine::event_id_index;
 use super::engine::tx::Tx;
 use super::values::{signed, unsigned};
-use super::{Database, IfAbandoned, erase, feedback_status, incidents, silences};
+use super::{Database, IfAbandoned, digests, erase, feedback_status, incidents, silences};
 use crate::model::*;
 use crate::store::{StoreError, Swept};
 
@@ -88,6 +88,7 @@ pub(super) fn sweep(
     feedback_status::remove_unknown(tx, ids_before)?;
     incidents::sweep(tx, ids_before)?;
     silences::sweep(tx, ids_before)?;
+    digests::sweep(tx, ids_before)?;
     Ok(swept)
 }
 

@@ -1,4 +1,4 @@
-//! Events about incidents. Values of `group_by` are never logged, because reporters typed some of them.
+//! Events about incidents and digests. Values of `group_by` are never logged, because reporters typed some of them.
 
 use crate::model::{IncidentId, IncidentState, RuleName};
 use crate::telemetry::metrics::{Counted, InternalEvent, Metrics, Rule, State};
@@ -50,5 +50,17 @@ impl InternalEvent for IncidentEnded<'_> {
             state: self.state.key(),
         };
         metrics.incidents_ended.get_or_create(&labels).inc();
+    }
+}
+
+/// The message of a digest was created.
+pub struct DigestCreated<'a> {
+    pub digest: &'a str,
+}
+
+impl InternalEvent for DigestCreated<'_> {
+    fn emit(self, metrics: &Metrics) {
+        tracing::info!(digest = %self.digest, "digest created");
+        metrics.digests.inc();
     }
 }

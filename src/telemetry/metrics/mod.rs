@@ -74,6 +74,7 @@ pub struct Metrics {
     silences_active: Gauge,
     pub(super) incidents_ended: Family<State, Counter>,
     pub(super) incident_messages: Family<News, Counter>,
+    pub(super) digests: Counter,
     pub(super) attempts: Family<DestinationOutcome, Counter>,
     pub(super) deliveries: Family<DestinationOutcome, Counter>,
     pub(super) rings: Family<DestinationOutcome, Counter>,
@@ -142,6 +143,7 @@ impl Metrics {
             silences_active: Gauge::default(),
             incidents_ended: Family::default(),
             incident_messages: Family::default(),
+            digests: Counter::default(),
             attempts: Family::default(),
             deliveries: Family::default(),
             rings: Family::default(),
@@ -245,6 +247,8 @@ impl Metrics {
         self.register("incidents_ended", help, self.incidents_ended.clone());
         let help = "Delivered messages of incidents, by the reason for them";
         self.register("incident_messages", help, self.incident_messages.clone());
+        let help = "Digests that were created; one without reports is not";
+        self.register("digests", help, self.digests.clone());
     }
 
     fn register_deliveries(&mut self) {

@@ -225,9 +225,10 @@ impl Metrics {
     }
 
     /// The states of unfinished deliveries.
-    pub(super) const QUEUED: [DeliveryState; 3] = [
+    pub(super) const QUEUED: [DeliveryState; 4] = [
         DeliveryState::Pending,
         DeliveryState::Sending,
         DeliveryState::Dead,
+        DeliveryState::Held,
     ];
 }

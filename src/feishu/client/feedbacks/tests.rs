@@ -100,7 +100,11 @@ fn listed_item_becomes_created_event() {
 fn feedback_of(content: &Content) -> &Feedback {
     match content {
         Content::Created(feedback) => feedback,
-        Content::Updated(_) | Content::Notice(_) | Content::Summary(_) | Content::Incident(_) => {
+        Content::Updated(_)
+        | Content::Notice(_)
+        | Content::Summary(_)
+        | Content::Digest(_)
+        | Content::Incident(_) => {
             panic!("it is new feedback")
         }
     }

@@ -356,6 +356,14 @@ CREATE INDEX feedback_states_by_event ON feedback_states (event_seq);
 CREATE INDEX feedback_states_undo ON feedback_states (undo_until) WHERE undo_until IS NOT NULL;
 CREATE INDEX feedback_states_unknown ON feedback_states (changed_at) WHERE event_seq IS NULL;
 
+-- The periods of digests that ended, with their counts for the comparison with the next one.
+CREATE TABLE digests (
+    name   TEXT    NOT NULL,
+    due_at INTEGER NOT NULL,                      -- the end of the period
+    counts TEXT    NOT NULL,
+    PRIMARY KEY (name, due_at)
+) STRICT, WITHOUT ROWID;
+
 -- The history of statuses: button actions and platform reports. `told_by` is the event of the platform report.
 CREATE TABLE feedback_acts (
     id           INTEGER PRIMARY KEY,

@@ -5,8 +5,8 @@ use rusqlite::Connection;
 use super::super::engine::migrations::{self, STEPS};
 use super::super::engine::{connection, event_id_index};
 use super::super::{
-    complete_attempt, edits, failover, feedback_status, held, image_leases, incidents, late_images,
-    lease, orphans, queries, retention, silences, stats, status_outbox,
+    complete_attempt, digests, edits, failover, feedback_status, held, image_leases, incidents,
+    late_images, lease, orphans, queries, retention, silences, stats, status_outbox,
 };
 use crate::model::{
     DeliveryId, DeliveryState, EventSeq, EventState, SilenceId, Timestamp, Trigger,
@@ -248,6 +248,7 @@ fn statements() -> Vec<String> {
         held::SUMMARISED,
         orphans::HELD_TWICE,
         orphans::MOVE_HELD,
+        digests::LAST,
     ];
     statements.extend(of_held.map(str::to_owned));
     let since = Some(Timestamp::from_millis(0));
