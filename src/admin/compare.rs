@@ -16,6 +16,9 @@ const EXAMPLES_MAX: usize = 5;
 /// The destinations of an event, each with the rule that names it, if that is known.
 type Routes = BTreeMap<DestinationName, Option<RuleName>>;
 
+/// Where events went, and where they would go.
+type FromTo = (Vec<RouteView>, Vec<RouteView>);
+
 /// The destinations of a configuration, as far as a comparison needs them.
 #[derive(Clone, Debug, Default)]
 pub struct ComparedDestinations {
@@ -31,7 +34,7 @@ struct Changes {
     compared: u64,
     not_comparable: u64,
     changed: u64,
-    by_routes: BTreeMap<(Vec<RouteView>, Vec<RouteView>), (u64, Vec<ExampleView>)>,
+    by_routes: BTreeMap<FromTo, RouteChangeView>,
 }
 
 impl Events<'_> {
@@ -130,11 +133,18 @@ impl Changes {
     /// Adds an event that would go elsewhere. Events come newest first.
     fn add(&mut self, row: &EventRow, went: &Routes, would: &Routes) {
         self.changed += 1;
-        let key = (views(went), views(would));
-        let (events, examples) = self.by_routes.entry(key).or_default();
-        *events += 1;
-        if examples.len() < EXAMPLES_MAX {
-            examples.push(ExampleView {
+        let change = self
+            .by_routes
+            .entry((views(went), views(would)))
+            .or_insert_with_key(|(from, to)| RouteChangeView {
+                events: 0,
+                from: from.clone(),
+                to: to.clone(),
+                examples: Vec::new(),
+            });
+        change.events += 1;
+        if change.examples.len() < EXAMPLES_MAX {
+            change.examples.push(ExampleView {
                 id: row.id.clone(),
                 received_at: row.received_at,
             });
@@ -142,15 +152,7 @@ impl Changes {
     }
 
     fn view(self, since: Timestamp) -> ComparisonView {
-        let changes = self.by_routes.into_iter();
-        let mut changes: Vec<RouteChangeView> = changes
-            .map(|((from, to), (events, examples))| RouteChangeView {
-                events,
-                from,
-                to,
-                examples,
-            })
-            .collect();
+        let mut changes: Vec<RouteChangeView> = self.by_routes.into_values().collect();
         changes.sort_by_key(|one| std::cmp::Reverse(one.events));
         ComparisonView {
             since,
