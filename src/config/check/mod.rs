@@ -14,7 +14,7 @@ mod slack;
 mod urls;
 mod webhook;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use toml::Spanned;
@@ -30,7 +30,7 @@ use crate::diag::Level;
 use crate::feishu;
 use crate::model::{Content, DestinationName};
 use crate::render::{self, Mention, Templates};
-use crate::rules::Known;
+use crate::rules::{DigestSettings, Known, digests, lists_of_digests};
 use crate::toml_reader::{Diagnostics, Field, Location, Node, Setting, Table, codes};
 
 /// Names that other sections may refer to, including entries with errors.
@@ -85,14 +85,10 @@ pub(super) fn config(
     let destinations = checked.all(top.take("destinations", out), parts, out);
     let notify = destination_name(operator.notify, &operator_at, "notify", &names, out);
 
-    let known = Known {
-        programs: programs(&destinations),
-        ..known(&names, &app_names, &mentions, &lists, &view)
-    };
+    let mut known = known(&names, &app_names, &mentions, &lists, &view);
+    known.programs = programs(&destinations);
     let mut rules = rules.build(&known, out);
-    let lists_used = digests.iter().flat_map(crate::rules::lists_of_digests);
-    rules.built.lists_used.extend(lists_used);
-    let digests = digests.map(|entries| crate::rules::digests(&entries, &known, out));
+    let digests = read_digests(digests.as_ref(), &known, &mut rules.built.lists_used, out);
     lists::unused(&lists, &rules.built.lists_used, out);
     rules.check_templates(&destinations, &templates, out);
     // Only unknown keys are left.
@@ -127,11 +123,25 @@ pub(super) fn config(
         destinations,
         rules: rules.built.set,
         rules_written: rules.written,
-        digests: digests.unwrap_or_default(),
+        digests,
         included: Included::default(), // set by the caller, who read the files
         templates_dir: settings.dir,
     };
     (config, tests)
+}
+
+/// Reads `[[digests]]`, and adds the lists that they use.
+fn read_digests(
+    entries: Option<&Node>,
+    known: &Known,
+    lists_used: &mut BTreeSet<String>,
+    out: &mut Diagnostics,
+) -> Vec<DigestSettings> {
+    let Some(entries) = entries else {
+        return Vec::new();
+    };
+    lists_used.extend(lists_of_digests(entries));
+    digests(entries, known, out)
 }
 
 /// Checks what rules share, in the main file and included files: `[mentions]` and `[lists]`.

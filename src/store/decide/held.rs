@@ -46,7 +46,7 @@ pub(in crate::store) enum Settled {
     /// A summary counts them.
     Summary {
         ids: Vec<DeliveryId>,
-        spec: MessageSpec,
+        spec: Box<MessageSpec>,
         summary: Summary,
     },
 }
@@ -193,13 +193,13 @@ fn summary(group: Vec<Waited>) -> Option<Settled> {
             hours: newest.hours,
             newest: Vec::new(),
         },
-        spec: MessageSpec {
+        spec: Box::new(MessageSpec {
             severity: severity.unwrap_or(newest.spec.severity),
             template: "summary".to_owned(),
             mentions,
             wait: None,
             news: None,
             ..newest.spec
-        },
+        }),
     })
 }

@@ -194,7 +194,7 @@ fn apply(
                 }
             }
             Settled::Summary { ids, spec, summary } => {
-                let arrival = arrival(tx, destination, spec, &summary);
+                let arrival = arrival(tx, destination, *spec, &summary);
                 let (Accepted::New(event) | Accepted::Repeat(event)) = accept(tx, &arrival)?;
                 for id in ids {
                     merge(tx, id, None, Some((event, summary.held_for)))?;
