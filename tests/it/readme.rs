@@ -52,12 +52,12 @@ fn first_steps_work_as_documented() {
         with_file(&relay, &format!("tests/events/{kind}.json"));
     }
     // The demo tests run this command.
-    assert_eq!(demo, "cargo run --release --locked -- demo");
-    assert_eq!(serve, "cargo run --release --locked -- serve");
+    assert_eq!(demo, "cargo run --locked -- demo");
+    assert_eq!(serve, "cargo run --locked -- serve");
     relay.set("RELAY__SERVER__LISTEN", "127.0.0.1:0");
     relay.start();
 
-    let rest = "target/release/feedback-relay events sample white-screen | curl -d @- http://127.0.0.1:8787/apps/shop/events";
+    let rest = "target/debug/feedback-relay events sample white-screen | curl -d @- http://127.0.0.1:8787/apps/shop/events";
     assert_eq!(curl, rest);
     let event = relay.run(&["events", "sample", "white-screen"]).stdout;
     for _repeat in 0..2 {
@@ -75,7 +75,7 @@ fn first_steps_work_as_documented() {
     let file = cat.strip_prefix("cat ").expect("a file");
     assert_eq!(relay.read(file).lines().count(), 1, "the message, once");
     for command in [show, try_it] {
-        let arguments = command.strip_prefix("target/release/feedback-relay ");
+        let arguments = command.strip_prefix("target/debug/feedback-relay ");
         let arguments: Vec<&str> = arguments.expect("our program").split(' ').collect();
         let output = relay.run(&arguments);
         assert_eq!(output.code(), 0, "{output:?}");
