@@ -18,7 +18,7 @@ use crate::intake;
 use crate::model::{
     AppName, Content, DeliveryIds, DestinationName, Event, Outcome, Timestamp, Trigger,
 };
-use crate::simulation::{self, EVENTS_MAX, LASTS_MAX, Repeated};
+use crate::simulation::{self, EVENTS_MAX, LASTS_MAX, Repeated, Scenario};
 use crate::view::TrialView;
 
 const EXAMPLES: &str = "\
@@ -134,7 +134,11 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
         .collect();
     let simulation = repeated.map(|repeated| {
         let settings = app::simulation_settings(&config);
-        let timeline = simulation::run(&settings, received_at, &[repeated], None)?;
+        let scenario = Scenario {
+            events: &[repeated],
+            ..Scenario::default()
+        };
+        let timeline = simulation::run(&settings, received_at, scenario)?;
         Ok::<_, Failure>(timeline::view(received_at, &timeline, args.to.as_ref()))
     });
     let trial = show::Trial {

@@ -242,6 +242,11 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
     keys.chain(conditions::keys())
 }
 
+/// Returns the schema of a table of conditions.
+pub fn conditions_schema(meaning: &str) -> serde_json::Value {
+    conditions::schema(meaning)
+}
+
 /// Returns the schema of a rule.
 pub fn schema() -> serde_json::Value {
     read::RawKeys::schema()
