@@ -242,9 +242,9 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
     keys.chain(conditions::keys())
 }
 
-/// Returns the schema of a table of conditions.
+/// Returns the schema of a table of conditions. It does not describe the sets of `any`, because that is long.
 pub fn conditions_schema(meaning: &str) -> serde_json::Value {
-    conditions::schema(meaning)
+    conditions::schema_to(meaning, 0)
 }
 
 /// Returns the schema of a rule.

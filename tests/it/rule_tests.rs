@@ -430,13 +430,13 @@ fn held_messages_are_counted_once_they_are_due() {
 name = "a night's suggestions are one message in the morning"
 at = "2026-03-01T22:30:00+08:00"
 events = { event = "events/suggestion.json", times = 37, every = "5m" }
-for = "9h30m"
+for = "570m"
 expect = { messages = { product = 1, archive = 37 } }
 [[tests]]
 name = "before eight there is none"
 at = "2026-03-01T22:30:00+08:00"
 events = { event = "events/suggestion.json", times = 37, every = "5m" }
-for = "9h29m"
+for = "569m"
 expect = { messages = { product = 0, archive = 37 } }
 [[tests]]
 name = "by day each is sent at once"
@@ -498,7 +498,7 @@ fn try_shows_the_summary_of_held_messages() {
     ];
     let tried = relay.run(&night);
     assert_eq!(tried.code(), 0, "{tried:?}");
-    let summary = "9h 30m 0s      product  summary of 37 reports held 22:00-08:00\n";
+    let summary = "9h 30m 0s       product  summary of 37 reports held 22:00-08:00\n";
     assert!(tried.stdout.contains(summary), "{}", tried.stdout);
     let answer = relay.run(&[&night[..], &["--json", "--to", "product"]].concat());
     let simulation = &answer.json()["simulation"];

@@ -75,10 +75,14 @@ fn full() -> (Folder, Config) {
         )
         .with("templates/webhook/warehouse.hbs", "{}")
         .with("tests/events/white-screen.json", WHITE_SCREEN)
-        .with("tests/events/status-changed.json", STATUS_CHANGED);
+        .with("tests/events/status-changed.json", STATUS_CHANGED)
+        .with(
+            "tests/events/crash.json",
+            include_str!("../../../tests/events/crash.json"),
+        );
     let loaded = folder.load(VARIABLES);
     assert_eq!(loaded.report(), "");
-    assert_eq!(loaded.tests.len(), 3);
+    assert_eq!(loaded.tests.len(), 5);
     (folder, loaded.config.unwrap())
 }
 
