@@ -225,13 +225,18 @@ pub(super) fn incident_text(incident: &SimulatedIncident) -> String {
     let SimulatedIncident {
         summary,
         individual,
+        muted,
     } = incident;
     let rule = summary.rule.as_str();
+    let merged = summary.count.saturating_sub(*individual);
+    let how = match muted {
+        0 => format!("{individual} delivered individually, {merged} merged"),
+        muted => format!("{muted} muted"),
+    };
     format!(
-        "{} of rule {rule:?} ({}): {}, {individual} delivered individually, {} merged",
+        "{} of rule {rule:?} ({}): {}, {how}",
         summary.id,
         key_text(summary),
         counted(summary.count, "report"),
-        summary.count.saturating_sub(*individual),
     )
 }

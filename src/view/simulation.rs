@@ -38,8 +38,11 @@ pub struct SimulationView {
 pub struct SimulatedIncident {
     #[serde(flatten)]
     pub summary: IncidentSummary,
-    /// How many of its reports were delivered individually. The others were merged into its messages.
+    /// How many of its reports are delivered individually, unless they are muted. The others are merged into its
+    /// messages.
     pub individual: u64,
+    /// How many of its reports a silence muted.
+    pub muted: u64,
 }
 
 impl From<&Incident> for SimulatedIncident {
@@ -48,6 +51,7 @@ impl From<&Incident> for SimulatedIncident {
         Self {
             summary: incident.into(),
             individual: progress.count.min(progress.terms.from),
+            muted: progress.silenced,
         }
     }
 }

@@ -599,12 +599,7 @@ fn check_against_the_store_names_events_that_would_go_elsewhere() {
     let listed = relay.run(&["events", "list", "--json"]);
     let newest: serde_json::Value =
         serde_json::from_str(listed.stdout.lines().next().expect("events")).expect("JSON");
-    let erased = relay.run(&[
-        "events",
-        "erase",
-        newest["id"].as_str().expect("an id"),
-        "--yes",
-    ]);
+    let erased = relay.run(&["events", "erase", newest["id"].as_str().expect("an id")]);
     assert_eq!(erased.code(), 0, "{erased:?}");
     let other = destination("other");
     relay.write("relay.toml", &rules(&other, "\"other\""));
