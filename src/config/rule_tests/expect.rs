@@ -115,8 +115,8 @@ pub(super) fn read(
         contains: texts("contains", raw.contains),
         lacks: texts("lacks", raw.lacks),
         unrouted: raw.unrouted.map(|one| reader.one("unrouted", one)),
-        messages: reader.counts("messages", raw.messages, destinations.clone(), out),
-        edits: reader.counts("edits", raw.edits, destinations, out),
+        messages: reader.counts("messages", raw.messages, &destinations, out),
+        edits: reader.counts("edits", raw.edits, &destinations, out),
         incidents: raw
             .incidents
             .map(|one| reader.one("incidents", one).map(u64::from)),
@@ -172,7 +172,7 @@ impl Reader<'_> {
         &self,
         key: &str,
         written: Field<Named<u32>>,
-        known: impl Iterator<Item = &'n str> + Clone,
+        known: &(impl Iterator<Item = &'n str> + Clone),
         out: &mut Diagnostics,
     ) -> Counts {
         let Some(written) = written else {
