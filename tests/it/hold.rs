@@ -19,7 +19,7 @@ fn long_hours() -> String {
 /// Returns a configuration with one chat, one program and one rule, which have these keys too.
 fn config(chat: &Receiver, hook: &Receiver, of_chat: &str, of_rule: &str) -> String {
     Relay::config(&format!(
-        "templates.locale = \"en\"\n\
+        "[templates]\nlocale = \"en\"\n\
          [destinations.oncall]\nkind = \"feishu-bot\"\nurl = \"{}\"\n{of_chat}\n\
          [destinations.hook]\nkind = \"webhook\"\nurl = \"{}\"\nsecret = \"whsec_{}\"\n\
          [[rules]]\nname = \"all\"\nsend_to = [\"oncall\", \"hook\"]\n{of_rule}\n",
