@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::incidents::key_text;
+use super::silences::target_text;
 use super::text::{Table, escape};
 use super::words::{counted, moment};
 use crate::model::{DestinationName, IncidentNews, Timestamp};
 use crate::simulation::{About, Stretch, Timeline};
-use crate::view::{SimulatedIncident, SimulationView, StretchView};
+use crate::view::{HeldView, SimulatedIncident, SimulatedSilence, SimulationView, StretchView};
 
 /// Returns the view of a simulation that began at `started_at`. `only` is the only destination to show; `None`: all.
 pub(super) fn view(
@@ -28,6 +29,17 @@ pub(super) fn view(
         messages: counts(timeline.messages()),
         edits: counts(timeline.edits()),
         incidents: timeline.incidents.iter().map(Into::into).collect(),
+        silences: timeline.silences.iter().map(Into::into).collect(),
+        held: timeline
+            .held
+            .iter()
+            .filter(|(name, _)| is_wanted(name))
+            .map(|(name, held)| HeldView {
+                destination: name.clone(),
+                messages: held.messages,
+                until: held.until,
+            })
+            .collect(),
         timeline: stretches.map(stretch_view).collect(),
     }
 }
@@ -40,10 +52,12 @@ fn stretch_view(stretch: Stretch) -> StretchView {
         last_after_ms: millis(last.after),
         count,
         is_edit: first.is_edit,
+        was_held: first.was_held,
         events: None,
         incident: None,
         news: None,
         reports: None,
+        summary_of: None,
         mentions: first.mentions,
     };
     match (first.about, last.about) {
@@ -52,8 +66,12 @@ fn stretch_view(stretch: Stretch) -> StretchView {
             view.news = Some(news);
             view.reports = Some(reports);
         }
+        (_, About::Summary { reports, hours }) => {
+            view.reports = Some(reports);
+            view.summary_of = Some(hours.unwrap_or_default());
+        }
         (About::Report(first), About::Report(last)) => view.events = Some([first, last]),
-        (About::Incident { .. }, About::Report(_)) => {}
+        (About::Incident { .. } | About::Summary { .. }, About::Report(_)) => {}
     }
     view
 }
@@ -72,10 +90,40 @@ pub(super) fn to_text(simulation: &SimulationView) -> String {
     if simulation.timeline.is_empty() {
         out.push_str("nothing is sent\n");
     }
+    out.push_str(&held_back(simulation));
     for incident in &simulation.incidents {
         out.push_str(&format!("{}\n", escape(&incident_text(incident))));
     }
     out
+}
+
+/// Returns which messages are still held, and what silences muted.
+pub(super) fn held_back(simulation: &SimulationView) -> String {
+    let held = simulation.held.iter().map(held_text);
+    let muted = simulation.silences.iter().map(silence_text);
+    let lines = held.chain(muted);
+    lines
+        .map(|line| format!("{}\n", escape(&line)))
+        .collect::<String>()
+}
+
+fn held_text(held: &HeldView) -> String {
+    let messages = counted(held.messages, "message");
+    format!(
+        "{}: {messages} still held, until {}",
+        held.destination, held.until
+    )
+}
+
+/// Describes a silence in one line.
+pub(super) fn silence_text(silence: &SimulatedSilence) -> String {
+    let target = target_text(&silence.target);
+    let messages = counted(silence.messages, "message");
+    let reports = counted(silence.reports, "report");
+    format!(
+        "{} of {target}: {messages} about {reports} muted",
+        silence.id
+    )
 }
 
 /// Returns how many messages and edits each destination gets.
@@ -122,8 +170,17 @@ fn what(stretch: &StretchView) -> String {
                 (false, count) => format!("{id} {}, {count} messages, up to {reports}", why(news)),
             }
         }
-        _ => events(stretch),
+        _ => match &stretch.summary_of {
+            Some(hours) => {
+                let reports = counted(stretch.reports.unwrap_or(0), "report");
+                format!("summary of {reports} held {hours}")
+            }
+            None => events(stretch),
+        },
     };
+    if stretch.was_held {
+        said.push_str("; held until now");
+    }
     if !stretch.mentions.is_empty() {
         said.push_str(&format!("; mentions {}", stretch.mentions.join(" ")));
     }
@@ -168,13 +225,18 @@ pub(super) fn incident_text(incident: &SimulatedIncident) -> String {
     let SimulatedIncident {
         summary,
         individual,
+        muted,
     } = incident;
     let rule = summary.rule.as_str();
+    let merged = summary.count.saturating_sub(*individual);
+    let how = match muted {
+        0 => format!("{individual} delivered individually, {merged} merged"),
+        muted => format!("{muted} muted"),
+    };
     format!(
-        "{} of rule {rule:?} ({}): {}, {individual} delivered individually, {} merged",
+        "{} of rule {rule:?} ({}): {}, {how}",
         summary.id,
         key_text(summary),
         counted(summary.count, "report"),
-        summary.count.saturating_sub(*individual),
     )
 }

@@ -18,8 +18,8 @@ use crate::intake;
 use crate::model::{
     AppName, Content, DeliveryIds, DestinationName, Event, Outcome, Timestamp, Trigger,
 };
-use crate::simulation::{self, EVENTS_MAX, LASTS_MAX, Repeated};
-use crate::view::TrialView;
+use crate::simulation::{self, EVENTS_MAX, LASTS_MAX, Repeated, Scenario};
+use crate::view::{SimulationView, TrialView};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -132,11 +132,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let incidents: Vec<_> = incidents
         .map(|incident| merged(incident, &config.destinations))
         .collect();
-    let simulation = repeated.map(|repeated| {
-        let settings = app::simulation_settings(&config);
-        let timeline = simulation::run(&settings, received_at, &[repeated], None)?;
-        Ok::<_, Failure>(timeline::view(received_at, &timeline, args.to.as_ref()))
-    });
+    let simulation = repeated.map(|repeated| simulated(&config, repeated, received_at, args));
     let trial = show::Trial {
         event: &event,
         state: plan.state,
@@ -156,6 +152,21 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
         context.out.text(&show::to_text(&trial, args.to.as_ref()));
     }
     Ok(verdict(sent.as_deref(), args.to.is_some()))
+}
+
+/// Simulates an event that comes several times.
+fn simulated(
+    config: &Config,
+    repeated: Repeated,
+    start: Timestamp,
+    args: &Args,
+) -> Result<SimulationView, Failure> {
+    let scenario = Scenario {
+        events: &[repeated],
+        ..Scenario::default()
+    };
+    let timeline = simulation::run(&app::simulation_settings(config), start, scenario)?;
+    Ok(timeline::view(start, &timeline, args.to.as_ref()))
 }
 
 /// Adds the report from a file to a change of status.

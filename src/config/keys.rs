@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value as Json, json};
 use tracing_subscriber::filter::LevelFilter;
 
-use super::test_schema::{at, times, with};
+use super::test_schema::{at, silences, times, with};
 use super::values::Interval;
 use crate::destination::RateLimit;
 use crate::feishu::{Receive, Urgent};
@@ -276,8 +276,20 @@ keys! {
         events: Many<RawEvents>,
         /// With `events`: how long the clock runs, from `at` on; default: until the last event
         lasts @ "for": Duration,
+        /// With `events`: silences that begin during the test
+        silences: Many<Node> [silences()],
         /// The expected outcome
         expect: RawExpect,
+    }
+
+    /// A silence in a test: of a rule, of events that match the other keys, as in `match`, or of both
+    pub(super) struct RawSilence needs ["for"] {
+        /// The rule whose messages it mutes
+        rule: String,
+        /// When it begins, from `at` on
+        after: Duration = "0s",
+        /// How long it lasts; at most 30 days
+        lasts @ "for": Duration,
     }
 
     /// An event that happens once or several times
@@ -319,6 +331,8 @@ keys! {
         edits: Named<u32>,
         /// The number of incidents that are opened
         incidents: u32,
+        /// The number of reports of which `silences` mute messages
+        suppressed: u32,
     }
 }
 
@@ -375,6 +389,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Key> {
         RawFile::KEYS,
         RawTest::KEYS,
         RawEvents::KEYS,
+        RawSilence::KEYS,
         RawExpect::KEYS,
         InFile::KEYS,
     ];
@@ -395,6 +410,7 @@ impl RawExpect {
             && self.messages.is_none()
             && self.edits.is_none()
             && self.incidents.is_none()
+            && self.suppressed.is_none()
     }
 }
 

@@ -4,8 +4,12 @@ use serde_json::{Value, json};
 
 use crate::feishu::{CREATED_FIELDS, UPDATED_FIELDS};
 use crate::model::{FaultKind, FeedbackKind, FeedbackStatus, SourceKind};
+use crate::rules;
 use crate::simulation::EVENTS_MAX;
 use crate::toml_reader::schema::{code, many};
+use crate::toml_reader::{Keys, schema_of};
+
+use super::keys::RawSilence;
 
 /// Returns the schema of the time of a test.
 pub(super) fn at() -> Value {
@@ -15,6 +19,19 @@ pub(super) fn at() -> Value {
 /// Returns the schema of the number of events of a test.
 pub(super) fn times() -> Value {
     json!({ "type": "integer", "minimum": 1, "maximum": EVENTS_MAX })
+}
+
+/// Returns the schema of the silences of a test: their own keys, and those of `match`.
+pub(super) fn silences() -> Value {
+    let mut own = schema_of::<RawSilence>();
+    let mut one = rules::conditions_schema(RawSilence::MEANING.trim());
+    if let (Value::Object(keys), Value::Object(own)) =
+        (&mut one["properties"], own["properties"].take())
+    {
+        keys.extend(own);
+    }
+    one["required"] = own["required"].take();
+    many(one)
 }
 
 /// Returns the schema of `with` of a test.

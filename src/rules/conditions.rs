@@ -158,7 +158,8 @@ pub(super) fn schema(meaning: &str) -> Json {
     schema_to(meaning, SCHEMA_DEPTH)
 }
 
-fn schema_to(meaning: &str, depth: usize) -> Json {
+/// Returns the schema of conditions, with sets of `any` down to this depth.
+pub(super) fn schema_to(meaning: &str, depth: usize) -> Json {
     let mut schema = schema_with(meaning, keys());
     if depth > 0 {
         let any = &mut schema["properties"]["any"];

@@ -68,6 +68,13 @@ impl Filter {
         }
     }
 
+    /// Reads the conditions of the table at `at`, and reports every mistake.
+    pub fn of_table(node: &Node, at: &Location, known: &Known, out: &mut Diagnostics) -> Self {
+        Self {
+            conditions: conditions::read(out, at, node, known, RawKeys::KEYS),
+        }
+    }
+
     /// Returns whether all conditions hold for the event, or for one of its reports.
     pub fn holds(&self, event: &Event) -> bool {
         let subjects = Subject::all_of(event);

@@ -259,6 +259,11 @@ pub fn digest_schema() -> serde_json::Value {
     read::RawDigest::schema()
 }
 
+/// Returns the schema of a table of conditions. It does not describe the sets of `any`, because that is long.
+pub fn conditions_schema(meaning: &str) -> serde_json::Value {
+    conditions::schema_to(meaning, 0)
+}
+
 /// Returns the schema of a rule.
 pub fn schema() -> serde_json::Value {
     read::RawKeys::schema()

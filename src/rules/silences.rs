@@ -13,7 +13,7 @@ impl SilenceSet {
     /// Compiles the conditions of `silences`. Also returns the silences whose conditions are wrong, because a reload
     /// has removed a name that they use. These mute nothing.
     pub fn build(silences: &[Silence], known: &Known) -> (Self, Vec<SilenceId>) {
-        let (mut conditional, mut wrong) = (Vec::new(), Vec::new());
+        let (mut set, mut wrong) = (Self::default(), Vec::new());
         for silence in silences {
             let conditions = &silence.target.conditions;
             if conditions.is_empty() {
@@ -21,11 +21,16 @@ impl SilenceSet {
             }
             let texts: Vec<&str> = conditions.iter().map(String::as_str).collect();
             match Filter::read(&texts, known) {
-                Ok(filter) => conditional.push((silence.id, filter)),
+                Ok(filter) => set.add(silence.id, filter),
                 Err(_mistakes) => wrong.push(silence.id),
             }
         }
-        (Self { conditional }, wrong)
+        (set, wrong)
+    }
+
+    /// Adds a silence with these conditions.
+    pub fn add(&mut self, silence: SilenceId, conditions: Filter) {
+        self.conditional.push((silence, conditions));
     }
 
     /// Returns the silences whose conditions the event matches.

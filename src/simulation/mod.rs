@@ -2,25 +2,29 @@
 //!
 //! The simulation decides nothing itself. [`intake::planned`] plans each report, and the store counts it, merges it
 //! and runs the timers of incidents, as in a relay. Only time and sending are replaced: time jumps from one event or
-//! timer to the next, and each message is delivered at once. Images count as fetched.
+//! timer to the next, and each message is delivered at once. Held messages are sent when their wait ends. Images
+//! count as fetched.
 
 mod timeline;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use crate::feishu::{self, Found, Reading};
 use crate::intake;
 use crate::model::{
-    Content, DestinationName, Event, EventId, EventSeq, Private, Timestamp, Trigger,
+    Content, DeliveryId, DestinationName, Event, EventId, EventSeq, HeldFor, Private,
+    SilenceTarget, Summary, Timestamp, Trigger,
 };
-use crate::rules::SilenceSet;
-use crate::store::{Accepted, MemoryStore, StoreError, Topic, Work};
+use crate::rules::{Filter, SilenceSet};
+use crate::store::{
+    Accepted, Arrival, MemoryStore, NewSilence, SUMMARY, StoreError, Topic, Work, read_summary,
+};
 
-pub use timeline::{About, Sent, Stretch, Timeline};
+pub use timeline::{About, Held, Sent, Stretch, Timeline};
 
 /// How many events a simulation has at most.
 pub const EVENTS_MAX: u64 = 10_000;
@@ -77,52 +81,123 @@ fn times(span: Duration, count: u64) -> Duration {
     span.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-/// Runs the simulation from `start` on. It lasts for `lasts`, or until nothing is left to do, at most [`LASTS_MAX`].
+/// A silence that begins during a simulation.
+#[derive(Clone, Debug)]
+pub struct Muting {
+    pub target: SilenceTarget,
+    /// The conditions of the target; `None` if it has none.
+    pub conditions: Option<Filter>,
+    /// When it begins, from the start.
+    pub after: Duration,
+    pub lasts: Duration,
+}
+
+/// What happens in a simulation.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scenario<'a> {
+    pub events: &'a [Repeated],
+    pub silences: &'a [Muting],
+    /// How long the clock runs, at most [`LASTS_MAX`]; `None`: until nothing is left to do.
+    pub lasts: Option<Duration>,
+}
+
+#[derive(Clone, Copy)]
+enum Happening<'a> {
+    Silence(&'a Muting),
+    Event(&'a Event),
+}
+
+impl<'a> Scenario<'a> {
+    /// Returns everything that happens, in the order of time. Of things at one time, silences come first, and events
+    /// in the order in which they are written.
+    fn happenings(&self) -> Vec<(Duration, Happening<'a>)> {
+        let silences = self.silences.iter();
+        let silences = silences.map(|one| (one.after, Happening::Silence(one)));
+        let events = self.events.iter();
+        let events =
+            events.flat_map(|one| one.moments().map(|at| (at, Happening::Event(&one.event))));
+        let mut all: Vec<_> = silences.chain(events).collect();
+        all.sort_by_key(|(after, _)| *after);
+        all
+    }
+}
+
+/// Runs a scenario from `start` on.
 pub fn run(
     settings: &Settings,
     start: Timestamp,
-    events: &[Repeated],
-    lasts: Option<Duration>,
+    scenario: Scenario<'_>,
 ) -> Result<Timeline, StoreError> {
     let mut simulation = Simulation {
         settings,
         store: MemoryStore::new()?,
         start,
+        silences: SilenceSet::default(),
         incidents_at: None,
-        woken: BTreeSet::new(),
-        numbers: HashMap::new(),
+        due_at: BTreeMap::new(),
+        received: HashMap::new(),
         timeline: Timeline::default(),
     };
-    let end = start + lasts.unwrap_or(LASTS_MAX).min(LASTS_MAX);
-    let arrivals = events.iter();
-    let arrivals = arrivals.flat_map(|one| one.moments().map(|after| (start + after, &one.event)));
-    let mut arrivals: Vec<(Timestamp, &Event)> = arrivals.collect();
-    // The sort is stable: of events at one time, the first written comes first.
-    arrivals.sort_by_key(|(at, _)| *at);
-    for (at, event) in arrivals.into_iter().take_while(|(at, _)| *at <= end) {
-        simulation.run_until(at)?;
-        simulation.receive(event, at)?;
+    let end = scenario.lasts.unwrap_or(LASTS_MAX).min(LASTS_MAX);
+    let happenings = scenario.happenings().into_iter();
+    for (after, happening) in happenings.take_while(|(after, _)| *after <= end) {
+        let now = start + after;
+        simulation.run_until(now)?;
+        match happening {
+            Happening::Silence(muting) => simulation.mute(muting, now)?,
+            Happening::Event(event) => simulation.receive(event, now)?,
+        }
     }
-    simulation.run_until(end)?;
-    simulation.finish()
+    simulation.run_until(start + end)?;
+    simulation.finish(start + end)
 }
 
 struct Simulation<'a> {
     settings: &'a Settings,
     store: MemoryStore,
     start: Timestamp,
+    /// The conditions of silences. The store knows which of them are active.
+    silences: SilenceSet,
     /// When the next timer of an incident is due; `None` if there is none.
     incidents_at: Option<Timestamp>,
-    /// The destinations that may have due deliveries.
-    woken: BTreeSet<DestinationName>,
-    /// The position of each event among all, from 1.
-    numbers: HashMap<EventSeq, u64>,
+    /// When the next delivery to each destination may be due.
+    due_at: BTreeMap<DestinationName, Timestamp>,
+    /// Each event with its position among all, from 1.
+    received: HashMap<EventSeq, (u64, &'a Event)>,
     timeline: Timeline,
 }
 
-impl Simulation<'_> {
+impl<'a> Simulation<'a> {
+    /// Begins a silence, and does everything that is due then.
+    fn mute(&mut self, muting: &Muting, now: Timestamp) -> Result<(), StoreError> {
+        let new = NewSilence {
+            target: muting.target.clone(),
+            ends_at: now + muting.lasts,
+            reason: Private::new("a test"),
+            author: Private::new("a test"),
+        };
+        let waiting = self.waiting(muting.conditions.as_ref())?;
+        let added = self.store.add_silence(&new, &waiting, now)?;
+        if let Some(conditions) = &muting.conditions {
+            self.silences.add(added.result.id, conditions.clone());
+        }
+        self.wake(added.topics, now);
+        self.settle(now)
+    }
+
+    /// Returns the held messages about events that match.
+    fn waiting(&self, conditions: Option<&Filter>) -> Result<Vec<DeliveryId>, StoreError> {
+        let matches = |event: &EventSeq| {
+            let received = self.received.get(event);
+            received.is_some_and(|(_, event)| conditions.is_none_or(|one| one.holds(event)))
+        };
+        let held = self.store.held()?.into_iter();
+        let held = held.filter(|one| matches(&one.event));
+        Ok(held.map(|one| one.id).collect())
+    }
+
     /// Receives an event, and does everything that is due then.
-    fn receive(&mut self, event: &Event, now: Timestamp) -> Result<(), StoreError> {
+    fn receive(&mut self, event: &'a Event, now: Timestamp) -> Result<(), StoreError> {
         self.timeline.events += 1;
         let number = self.timeline.events;
         let reading = reading(event, number, now);
@@ -130,23 +205,40 @@ impl Simulation<'_> {
             &event.via,
             reading,
             &self.settings.intake,
-            &SilenceSet::default(),
+            &self.silences,
             now,
         );
         self.timeline.rules.extend(plan.rules);
+        let arrival = Arrival {
+            images: Vec::new(),
+            ..arrival
+        };
         let accepted = self.store.accept(&arrival, now)?;
         let (Accepted::New(seq) | Accepted::Repeat(seq)) = accepted.result;
-        self.numbers.insert(seq, number);
+        self.received.insert(seq, (number, event));
         self.wake(accepted.topics, now);
         self.settle(now)
     }
 
     /// Runs everything that is due up to `end`, each at its time.
     fn run_until(&mut self, end: Timestamp) -> Result<(), StoreError> {
-        while let Some(at) = self.incidents_at.filter(|at| *at <= end) {
+        while let Some(at) = self.next_at().filter(|at| *at <= end) {
             self.settle(at)?;
         }
         Ok(())
+    }
+
+    /// Returns when a timer or a delivery is due next.
+    fn next_at(&self) -> Option<Timestamp> {
+        let due_at = self.due_at.values().copied();
+        due_at.chain(self.incidents_at).min()
+    }
+
+    /// Returns a destination that may have due deliveries.
+    fn next_due(&self, now: Timestamp) -> Option<DestinationName> {
+        let mut all = self.due_at.iter();
+        let due = all.find(|(_, at)| **at <= now);
+        due.map(|(destination, _)| destination.clone())
     }
 
     /// Runs the timers that are due and sends messages, until there are none.
@@ -156,7 +248,7 @@ impl Simulation<'_> {
                 let ran = self.store.advance_incidents(now)?;
                 self.incidents_at = ran.result;
                 self.wake(ran.topics, now);
-            } else if let Some(destination) = self.woken.pop_first() {
+            } else if let Some(destination) = self.next_due(now) {
                 self.deliver(&destination, now)?;
             } else {
                 return Ok(());
@@ -167,9 +259,14 @@ impl Simulation<'_> {
     fn deliver(&mut self, destination: &DestinationName, now: Timestamp) -> Result<(), StoreError> {
         let is_editable = self.settings.editable.contains(destination);
         let ran = self.store.deliver_due(destination, is_editable, now)?;
-        if !ran.result.is_empty() {
-            // There may be more than one call delivers.
-            self.woken.insert(destination.clone());
+        self.due_at.remove(destination);
+        // There may be more than one call delivers.
+        let next_at = match ran.result.is_empty() {
+            true => self.store.next_due_at(destination, now)?,
+            false => Some(now),
+        };
+        if let Some(at) = next_at {
+            self.due_at.insert(destination.clone(), at);
         }
         for work in &ran.result {
             let sent = self.sent(work, now);
@@ -187,12 +284,22 @@ impl Simulation<'_> {
                 news,
                 reports: incident.progress.count,
             },
-            _ => About::Report(self.numbers.get(&delivery.event).copied().unwrap_or(0)),
+            _ => match summary(work) {
+                Some(summary) => About::Summary {
+                    reports: summary.count,
+                    hours: summary.hours,
+                },
+                None => {
+                    let received = self.received.get(&delivery.event);
+                    About::Report(received.map_or(0, |(number, _)| *number))
+                }
+            },
         };
         Sent {
             after: now.since(self.start),
             destination: delivery.destination.clone(),
             is_edit: delivery.trigger == Trigger::Edit,
+            was_held: delivery.held_for == Some(HeldFor::Hold),
             mentions: delivery.spec.mentions.clone(),
             about,
         }
@@ -202,7 +309,7 @@ impl Simulation<'_> {
     fn wake(&mut self, topics: impl IntoIterator<Item = Topic>, now: Timestamp) {
         for topic in topics {
             match topic {
-                Topic::Destination(destination) => drop(self.woken.insert(destination)),
+                Topic::Destination(destination) => drop(self.due_at.insert(destination, now)),
                 Topic::Incidents => {
                     self.incidents_at = Some(self.incidents_at.map_or(now, |at| at.min(now)));
                 }
@@ -211,14 +318,26 @@ impl Simulation<'_> {
         }
     }
 
-    fn finish(self) -> Result<Timeline, StoreError> {
+    fn finish(self, end: Timestamp) -> Result<Timeline, StoreError> {
         let mut incidents = self.store.incidents()?;
         incidents.reverse();
+        let mut silences = self.store.silences(end)?;
+        silences.reverse();
         Ok(Timeline {
             incidents,
+            silences,
+            suppressed: self.store.suppressed_reports()?,
+            held: Held::all(self.store.held()?),
             ..self.timeline
         })
     }
+}
+
+/// Returns the summary that a delivery sends; `None` if it sends something else.
+fn summary(work: &Work) -> Option<Summary> {
+    let body = work.event.body.as_ref()?;
+    let is_summary = work.event.event_type == SUMMARY;
+    is_summary.then(|| read_summary(body.expose())).flatten()
 }
 
 /// Returns the event as intake reads it, as if it happened now. Ids are new, so that it is not a repeat.
@@ -230,7 +349,6 @@ fn reading(event: &Event, number: u64, now: Timestamp) -> Reading {
     let mut feedback = None;
     let mut event_type = feishu::UPDATED;
     if let Content::Created(report) = &mut event.content {
-        report.images.clear();
         report.id = Some(id.clone());
         feedback = report.app_id.clone().map(|app| (app, id));
         event_type = feishu::CREATED;

@@ -30,6 +30,7 @@ fn settings(rules: &str) -> Settings {
         destinations: ["bot", "app", "warehouse", "product", "phone"]
             .map(DestinationName::from)
             .into(),
+        programs: vec!["warehouse".into()],
         mentions: vec!["sre".into()],
         ..Known::default()
     };
@@ -84,7 +85,35 @@ fn storm() -> Repeated {
 }
 
 fn simulate(rules: &str, events: &[Repeated], lasts: Option<Duration>) -> Timeline {
-    run(&settings(rules), AT, events, lasts).unwrap()
+    let scenario = Scenario {
+        events,
+        lasts,
+        ..Scenario::default()
+    };
+    run(&settings(rules), AT, scenario).unwrap()
+}
+
+/// Returns a silence of the rule that sends faults.
+fn silence(after: Duration, lasts: Duration) -> Muting {
+    let target = SilenceTarget {
+        rule: Some("faults".into()),
+        ..SilenceTarget::default()
+    };
+    Muting {
+        target,
+        conditions: None,
+        after,
+        lasts,
+    }
+}
+
+fn muted(events: &[Repeated], silences: &[Muting], lasts: Option<Duration>) -> Timeline {
+    let scenario = Scenario {
+        events,
+        silences,
+        lasts,
+    };
+    run(&settings(RULES), AT, scenario).unwrap()
 }
 
 fn counts(counts: &BTreeMap<&DestinationName, u64>) -> Vec<(String, u64)> {
@@ -94,13 +123,18 @@ fn counts(counts: &BTreeMap<&DestinationName, u64>) -> Vec<(String, u64)> {
         .collect()
 }
 
+fn messages_to(timeline: &Timeline, destination: &str) -> u64 {
+    let name = DestinationName::from(destination);
+    timeline.messages().get(&name).copied().unwrap_or(0)
+}
+
 /// Returns each message of an incident to one destination: its time in seconds, its news and its count.
 fn news(timeline: &Timeline, destination: &str) -> Vec<(u64, IncidentNews, u64)> {
     let sent = timeline.sent.iter();
     let sent = sent.filter(|one| one.destination.as_str() == destination && !one.is_edit);
     let news = sent.filter_map(|one| match one.about {
         About::Incident { news, reports, .. } => Some((one.after.as_secs(), news, reports)),
-        About::Report(_) => None,
+        About::Report(_) | About::Summary { .. } => None,
     });
     news.collect()
 }
@@ -220,7 +254,7 @@ fn timeline_has_one_line_for_equal_messages_in_a_row() {
     let stretches = timeline.stretches(Some(&bot));
     let found: Vec<_> = stretches
         .iter()
-        .map(|one| (one.count, one.first.about, one.last.after))
+        .map(|one| (one.count, one.first.about.clone(), one.last.after))
         .collect();
     let opened = About::Incident {
         id: timeline.incidents[0].id,
@@ -265,4 +299,172 @@ fn simulation_gives_the_same_result_each_time() {
     let (one, other) = (run(), run());
     assert_eq!(one.sent, other.sent);
     assert_eq!(one.incidents, other.incidents);
+}
+
+/// Suggestions are held at night, in UTC. The start is 18:10.
+const NIGHT: &str = r#"
+[[rules]]
+name = "everything"
+send_to = "warehouse"
+continue = true
+[[rules]]
+name = "suggestions"
+match = { type = "suggestion" }
+hold = "18:00-06:00"
+send_to = "product"
+[[rules]]
+name = "faults"
+match = { type = "fault" }
+hold = "18:00-06:00"
+send_to = "bot"
+"#;
+
+/// From the start until the window ends.
+const UNTIL_MORNING: Duration = Duration::from_secs(11 * 3600 + 50 * 60);
+
+fn suggestions(times: u64) -> Repeated {
+    Repeated {
+        times,
+        every: MINUTE,
+        ..Repeated::once(event(FeedbackKind::SUGGESTION, &[]))
+    }
+}
+
+#[test]
+fn held_reports_are_one_summary_at_the_window_end() {
+    let timeline = simulate(NIGHT, &[suggestions(37)], None);
+    let product = "product".into();
+    let [summary] = timeline.stretches(Some(&product)).try_into().unwrap();
+    assert_eq!(summary.first.after, UNTIL_MORNING);
+    let about = About::Summary {
+        reports: 37,
+        hours: Some("18:00-06:00".into()),
+    };
+    assert_eq!((summary.count, summary.first.about), (1, about));
+    let warehouse = messages_to(&timeline, "warehouse");
+    assert_eq!(warehouse, 37, "programs get every event at once");
+    assert!(timeline.held.is_empty());
+}
+
+#[test]
+fn single_held_report_is_sent_alone() {
+    let timeline = simulate(NIGHT, &[suggestions(1)], None);
+    let sent = timeline.sent.last().unwrap();
+    assert_eq!((sent.after, sent.was_held), (UNTIL_MORNING, true));
+    assert_eq!(sent.about, About::Report(1));
+    assert!(!timeline.sent[0].was_held);
+}
+
+#[test]
+fn messages_after_the_end_are_still_held() {
+    let before = UNTIL_MORNING - SECOND;
+    let timeline = simulate(NIGHT, &[suggestions(2)], Some(before));
+    assert_eq!(
+        timeline.held["product"],
+        Held {
+            messages: 2,
+            until: AT + UNTIL_MORNING
+        }
+    );
+    let at_the_end = simulate(NIGHT, &[suggestions(2)], Some(UNTIL_MORNING));
+    assert!(at_the_end.held.is_empty());
+    assert_eq!(messages_to(&at_the_end, "product"), 1);
+}
+
+#[test]
+fn held_storm_is_one_message_of_its_incident() {
+    let timeline = simulate(NIGHT, &[storm()], None);
+    let bot = "bot".into();
+    let stretches = timeline.stretches(Some(&bot));
+    let [one] = stretches.as_slice() else {
+        panic!("{stretches:?}")
+    };
+    assert_eq!((one.count, one.first.after), (1, UNTIL_MORNING));
+    assert!(one.first.was_held);
+    let About::Incident { reports, .. } = one.first.about else {
+        panic!("{one:?}")
+    };
+    assert_eq!(reports, 300);
+}
+
+#[test]
+fn silence_mutes_reports_until_it_ends() {
+    let minute = crashes(60, SECOND);
+    let silences = [silence(Duration::ZERO, 30 * SECOND)];
+    let timeline = muted(&[minute], &silences, Some(MINUTE));
+    let first = timeline
+        .sent
+        .iter()
+        .find(|one| one.destination.as_str() == "bot");
+    assert_eq!(first.unwrap().after, 30 * SECOND);
+    assert_eq!(timeline.suppressed, 30);
+    let silence = &timeline.silences[0];
+    assert_eq!((silence.reports, silence.messages), (30, 60));
+    let warehouse = messages_to(&timeline, "warehouse");
+    assert_eq!(warehouse, 60, "another rule's messages are not muted");
+}
+
+#[test]
+fn incident_says_after_the_silence_what_was_muted() {
+    let minute = crashes(300, SECOND);
+    let silences = [silence(20 * SECOND, MINUTE)];
+    let timeline = muted(&[minute], &silences, Some(5 * MINUTE));
+    let bot = news(&timeline, "bot");
+    let unmuted: Vec<_> = bot
+        .iter()
+        .filter(|(_, news, _)| *news == IncidentNews::Unmuted)
+        .collect();
+    assert_eq!(unmuted, [&(80, IncidentNews::Unmuted, 80)]);
+    assert_eq!(timeline.suppressed, 60);
+}
+
+#[test]
+fn silence_with_conditions_mutes_only_matching_reports() {
+    let known = settings(RULES).intake.known;
+    let conditional = Muting {
+        target: SilenceTarget {
+            rule: None,
+            conditions: vec!["type = \"suggestion\"".into()],
+            incident: None,
+        },
+        conditions: Filter::read(&["type = \"suggestion\""], &known).ok(),
+        ..silence(Duration::ZERO, MINUTE)
+    };
+    let events = [crashes(3, SECOND), suggestions(2)];
+    let timeline = muted(&events, &[conditional], Some(2 * MINUTE));
+    let messages = counts(&timeline.messages());
+    let expected = [("app", 3), ("bot", 3), ("product", 1), ("warehouse", 5)];
+    let expected = expected.map(|(name, count)| (name.to_owned(), count));
+    assert_eq!(messages, expected);
+    assert_eq!(timeline.suppressed, 1);
+}
+
+#[test]
+fn silence_mutes_messages_that_are_held() {
+    let silences = [silence(HOUR, HOUR)];
+    let scenario = Scenario {
+        events: &[crashes(2, SECOND), suggestions(2)],
+        silences: &silences,
+        lasts: None,
+    };
+    let timeline = run(&settings(NIGHT), AT, scenario).unwrap();
+    assert_eq!(messages_to(&timeline, "bot"), 0, "{:?}", timeline.sent);
+    assert_eq!(messages_to(&timeline, "product"), 1);
+    assert_eq!(timeline.suppressed, 2);
+}
+
+#[test]
+fn rules_see_the_images_of_reports() {
+    let rules = r#"
+[[rules]]
+name = "with images"
+match = { images = true }
+send_to = "product"
+[[rules]]
+name = "rest"
+send_to = "bot"
+"#;
+    let timeline = simulate(rules, &[Repeated::once(crash())], None);
+    let expected = [("product".to_owned(), 1)];
+    assert_eq!(counts(&timeline.messages()), expected);
 }

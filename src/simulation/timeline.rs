@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem::discriminant;
 use std::time::Duration;
 
-use crate::model::{DestinationName, Incident, IncidentId, IncidentNews, RuleName};
+use crate::model::{
+    DestinationName, Incident, IncidentId, IncidentNews, RuleName, Silence, Timestamp,
+};
+use crate::store::HeldDelivery;
 
 /// What a simulation sent and counted.
 #[derive(Clone, Debug, Default)]
@@ -15,8 +18,39 @@ pub struct Timeline {
     pub sent: Vec<Sent>,
     /// The incidents that were opened, as they were at the end, oldest first.
     pub incidents: Vec<Incident>,
+    /// The silences, as they were at the end, oldest first.
+    pub silences: Vec<Silence>,
+    /// The number of reports of which silences muted messages.
+    pub suppressed: u64,
+    /// The messages that were still held at the end.
+    pub held: BTreeMap<DestinationName, Held>,
     /// The rules that matched an event.
     pub rules: BTreeSet<RuleName>,
+}
+
+/// The messages to one destination that are still held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub messages: u64,
+    /// The end of the first window.
+    pub until: Timestamp,
+}
+
+impl Held {
+    /// Counts held deliveries by destination.
+    pub(super) fn all(deliveries: Vec<HeldDelivery>) -> BTreeMap<DestinationName, Self> {
+        let mut all: BTreeMap<DestinationName, Self> = BTreeMap::new();
+        for HeldDelivery {
+            destination, until, ..
+        } in deliveries
+        {
+            let none = Self { messages: 0, until };
+            let held = all.entry(destination).or_insert(none);
+            held.messages += 1;
+            held.until = held.until.min(until);
+        }
+        all
+    }
 }
 
 /// A message, or an edit of one.
@@ -27,13 +61,15 @@ pub struct Sent {
     pub destination: DestinationName,
     /// Whether it changes an earlier message. An edit notifies nobody.
     pub is_edit: bool,
+    /// Whether `hold` delayed it. A summary is new, but what it counts was held.
+    pub was_held: bool,
     /// Names of the people that it mentions.
     pub mentions: Vec<String>,
     pub about: About,
 }
 
 /// The subject of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum About {
     /// The event with this position among all, from 1.
     Report(u64),
@@ -44,6 +80,13 @@ pub enum About {
         news: IncidentNews,
         /// How many reports the message counts.
         reports: u64,
+    },
+    /// Messages of one rule that were held.
+    Summary {
+        /// How many reports it counts.
+        reports: u64,
+        /// The windows of `hold` as they are written.
+        hours: Option<String>,
     },
 }
 
@@ -103,7 +146,7 @@ impl Timeline {
 impl Sent {
     /// Returns whether the other message belongs in one line with this one.
     fn is_like(&self, other: &Self) -> bool {
-        let same_subject = match (self.about, other.about) {
+        let same_subject = match (&self.about, &other.about) {
             (
                 About::Incident { id, news, .. },
                 About::Incident {
@@ -112,8 +155,12 @@ impl Sent {
                     ..
                 },
             ) => id == other_id && news == other_news,
-            (one, other) => discriminant(&one) == discriminant(&other),
+            (About::Summary { .. }, _) => false,
+            (one, other) => discriminant(one) == discriminant(other),
         };
-        same_subject && self.is_edit == other.is_edit && self.mentions == other.mentions
+        same_subject
+            && self.is_edit == other.is_edit
+            && self.was_held == other.was_held
+            && self.mentions == other.mentions
     }
 }

@@ -75,7 +75,7 @@ pub use records::*;
 pub use silences::{
     AddedSilence, EndedSilence, MuteIncident, MuteOutcome, NewSilence, SilenceCount, SilenceFilter,
 };
-pub use sqlite::{MemoryStore, Ran, explain_access};
+pub use sqlite::{HeldDelivery, MemoryStore, Ran, explain_access};
 use summaries::write_summary;
 pub use summaries::{SUMMARY, read_summary};
 pub use wakeups::Topic;

@@ -49,7 +49,9 @@ pub use self::silence::{
     AddedSilenceView, EndedSilenceView, MutedCount, MutedView, SilenceSummary, SilenceTargetView,
     SilenceView,
 };
-pub use self::simulation::{SimulatedIncident, SimulationView, StretchView};
+pub use self::simulation::{
+    HeldView, SimulatedIncident, SimulatedSilence, SimulationView, StretchView,
+};
 pub use self::status::{
     ActiveSilenceView, AppStatus, BackfillStatus, ConnectionView, OpenIncidentView,
     OpenIncidentsView, Problem, QueueView, RelayStatus, StatusQueueView,

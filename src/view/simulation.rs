@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{IncidentSummary, by_name, text, text_or_null};
-use crate::model::{DestinationName, Incident, IncidentId, IncidentNews, Timestamp};
+use super::{IncidentSummary, SilenceTargetView, by_name, text, text_or_null};
+use crate::model::{
+    DestinationName, Incident, IncidentId, IncidentNews, Silence, SilenceId, Timestamp,
+};
 
 /// What a simulation sent over time.
 #[derive(Clone, Debug, Serialize)]
@@ -23,6 +25,10 @@ pub struct SimulationView {
     pub edits: BTreeMap<DestinationName, u64>,
     /// The incidents that were opened, as they were at the end, oldest first.
     pub incidents: Vec<SimulatedIncident>,
+    /// The silences, as they were at the end, oldest first.
+    pub silences: Vec<SimulatedSilence>,
+    /// The messages that were still held at the end.
+    pub held: Vec<HeldView>,
     /// All messages and edits, ordered by the time of the first in each entry.
     pub timeline: Vec<StretchView>,
 }
@@ -32,8 +38,11 @@ pub struct SimulationView {
 pub struct SimulatedIncident {
     #[serde(flatten)]
     pub summary: IncidentSummary,
-    /// How many of its reports were delivered individually. The others were merged into its messages.
+    /// How many of its reports are delivered individually, unless they are muted. The others are merged into its
+    /// messages.
     pub individual: u64,
+    /// How many of its reports a silence muted.
+    pub muted: u64,
 }
 
 impl From<&Incident> for SimulatedIncident {
@@ -42,8 +51,50 @@ impl From<&Incident> for SimulatedIncident {
         Self {
             summary: incident.into(),
             individual: progress.count.min(progress.terms.from),
+            muted: progress.silenced,
         }
     }
+}
+
+/// A silence of a simulation.
+#[derive(Clone, Debug, Serialize)]
+pub struct SimulatedSilence {
+    #[serde(serialize_with = "text")]
+    pub id: SilenceId,
+    #[serde(flatten)]
+    pub target: SilenceTargetView,
+    #[serde(serialize_with = "text")]
+    pub since: Timestamp,
+    #[serde(serialize_with = "text")]
+    pub ends_at: Timestamp,
+    /// The number of reports of which it muted messages.
+    pub reports: u64,
+    /// The number of messages that it muted.
+    pub messages: u64,
+}
+
+impl From<&Silence> for SimulatedSilence {
+    fn from(silence: &Silence) -> Self {
+        Self {
+            id: silence.id,
+            target: silence.target.clone().into(),
+            since: silence.created_at,
+            ends_at: silence.ends_at,
+            reports: silence.reports,
+            messages: silence.messages,
+        }
+    }
+}
+
+/// The messages to one destination that are still held.
+#[derive(Clone, Debug, Serialize)]
+pub struct HeldView {
+    #[serde(serialize_with = "text")]
+    pub destination: DestinationName,
+    pub messages: u64,
+    /// The end of the first window.
+    #[serde(serialize_with = "text")]
+    pub until: Timestamp,
 }
 
 /// Messages of one kind to one destination, without others between them.
@@ -59,7 +110,9 @@ pub struct StretchView {
     pub count: u64,
     /// Whether they change earlier messages.
     pub is_edit: bool,
-    /// The positions of the first and the last event among all, from 1; null for messages of an incident.
+    /// Whether `hold` delayed them.
+    pub was_held: bool,
+    /// The positions of the first and the last event among all, from 1; null for a summary and messages of an incident.
     pub events: Option<[u64; 2]>,
     /// The incident that sends them; null for messages about one event.
     #[serde(serialize_with = "text_or_null")]
@@ -67,8 +120,10 @@ pub struct StretchView {
     /// Why the incident sends them; for edits, why the edited message was sent.
     #[serde(serialize_with = "text_or_null")]
     pub news: Option<IncidentNews>,
-    /// How many reports the last message of an incident counts.
+    /// How many reports a summary or the last message of an incident counts; null for messages about one event.
     pub reports: Option<u64>,
+    /// For a summary of held messages: the windows of `hold`; null for others.
+    pub summary_of: Option<String>,
     /// Names of the people that they mention.
     pub mentions: Vec<String>,
 }

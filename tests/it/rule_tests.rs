@@ -388,6 +388,175 @@ fn try_shows_a_storm_over_time() {
     }
 }
 
+/// Suggestions are held at night. A program gets everything.
+const NIGHT: &str = r#"
+[destinations.product]
+kind = "slack-webhook"
+url = "${OPS_URL:-https://hooks.slack.com/services/T0/B0/x}"
+[destinations.oncall-chat]
+kind = "feishu-bot"
+url = "${BOT_URL:-https://open.feishu.cn/open-apis/bot/v2/hook/x}"
+[destinations.archive]
+kind = "file"
+path = "archive.jsonl"
+[[rules]]
+name = "everything"
+send_to = "archive"
+continue = true
+[[rules]]
+name = "suggestions"
+match = { type = "suggestion" }
+hold = "22:00-08:00"
+send_to = "product"
+[[rules]]
+name = "faults"
+send_to = "oncall-chat"
+"#;
+
+fn night(tests: &str) -> Relay {
+    let relay = Relay::prepared(&format!("{}{tests}", Relay::config(NIGHT)));
+    for kind in ["crash", "suggestion"] {
+        let sample = relay.run(&["events", "sample", kind]);
+        relay.write(&format!("events/{kind}.json"), &sample.stdout);
+    }
+    relay
+}
+
+#[test]
+fn held_messages_are_counted_once_they_are_due() {
+    let relay = night(
+        r#"
+[[tests]]
+name = "a night's suggestions are one message in the morning"
+at = "2026-03-01T22:30:00+08:00"
+events = { event = "events/suggestion.json", times = 37, every = "5m" }
+for = "570m"
+expect = { messages = { product = 1, archive = 37 } }
+[[tests]]
+name = "before eight there is none"
+at = "2026-03-01T22:30:00+08:00"
+events = { event = "events/suggestion.json", times = 37, every = "5m" }
+for = "569m"
+expect = { messages = { product = 0, archive = 37 } }
+[[tests]]
+name = "by day each is sent at once"
+at = "2026-03-01T12:30:00+08:00"
+events = { event = "events/suggestion.json", times = 3, every = "5m" }
+expect = { messages = { product = 3 } }
+"#,
+    );
+    let checked = relay.run(&["check", "--json"]);
+    assert_eq!(checked.code(), 0, "{checked:?}");
+    assert_eq!(checked.json()["tests"]["count"], 3);
+    assert_eq!(relay.read("archive.jsonl"), "", "nothing is sent");
+}
+
+#[test]
+fn failing_test_shows_what_is_held_and_muted() {
+    let relay = night(
+        r#"
+[[tests]]
+name = "still held"
+at = "2026-03-01T22:30:00+08:00"
+events = { event = "events/suggestion.json", times = 37, every = "5m" }
+expect = { messages = { product = 1 } }
+[[tests]]
+name = "one summary"
+at = "2026-03-01T22:30:00+08:00"
+events = { event = "events/suggestion.json", times = 37, every = "5m" }
+for = "12h"
+expect = { messages = { product = 37 } }
+[[tests]]
+name = "muted"
+at = "2026-03-01T12:30:00+08:00"
+events = { event = "events/crash.json", times = 4, every = "1s" }
+silences = { rule = "faults", for = "10m" }
+expect = { messages = { oncall-chat = 4 }, suppressed = 3 }
+[[tests]]
+name = "nothing is muted"
+events = { event = "events/crash.json" }
+expect = { suppressed = 1 }
+"#,
+    );
+    let checked = relay.run(&["check"]);
+    assert_eq!(checked.code(), 1, "{checked:?}");
+    insta::assert_snapshot!(checked.stdout);
+}
+
+#[test]
+fn try_shows_the_summary_of_held_messages() {
+    let relay = night("");
+    let night = [
+        "try",
+        "events/suggestion.json",
+        "--times",
+        "37",
+        "--every",
+        "5m",
+        "--at",
+        "2026-03-01T22:30:00+08:00",
+    ];
+    let tried = relay.run(&night);
+    assert_eq!(tried.code(), 0, "{tried:?}");
+    let summary = "9h 30m 0s       product  summary of 37 reports held 22:00-08:00\n";
+    assert!(tried.stdout.contains(summary), "{}", tried.stdout);
+    let answer = relay.run(&[&night[..], &["--json", "--to", "product"]].concat());
+    let simulation = &answer.json()["simulation"];
+    let [summary] = simulation["timeline"]
+        .as_array()
+        .expect("a list")
+        .as_slice()
+    else {
+        panic!("{simulation}")
+    };
+    assert_eq!(summary["summary_of"], "22:00-08:00");
+    assert_eq!(summary["reports"], 37);
+    assert_eq!(simulation["held"], json!([]));
+
+    let one = [
+        &[
+            "try",
+            "events/suggestion.json",
+            "--times",
+            "1",
+            "--every",
+            "1s",
+        ],
+        &night[6..],
+    ];
+    let one = relay.run(&one.concat()).stdout;
+    assert!(one.contains("report 1; held until now\n"), "{one}");
+}
+
+#[test]
+fn silences_begin_and_end_in_the_time_of_the_test() {
+    let relay = storm(
+        r#"
+[[tests]]
+name = "a silence of the rule mutes both chats until it ends"
+events = { event = "events/crash.json", times = 60, every = "1s" }
+silences = [{ rule = "faults", after = "3s", for = "27s" }]
+expect = { suppressed = 27, incidents = 1, messages = { archive = 60 } }
+[[tests]]
+name = "a silence of a page mutes only that page"
+events = [
+  { event = "events/crash.json", times = 3, every = "1s", with = { feedback_path = "pages/pay/index" } },
+  { event = "events/crash.json", times = 2, every = "1s", with = { feedback_path = "pages/index", fault_type = "freeze" } },
+]
+silences = { path = "pages/pay/*", for = "10m" }
+expect = { suppressed = 3, messages = { oncall-chat = 2, war-room = 2, archive = 5 } }
+[[tests]]
+name = "two keys have to match"
+events = { event = "events/crash.json", times = 3, every = "1s" }
+silences = { rule = "suggestions", fault = "crash", for = "10m" }
+expect = { suppressed = 0, messages = { oncall-chat = 3 } }
+"#,
+    );
+    let checked = relay.run(&["check"]);
+    assert_eq!(checked.code(), 0, "{checked:?}");
+    assert!(checked.stdout.contains("3 tests pass\n"), "{checked:?}");
+}
+
 #[test]
 fn check_against_the_store_names_events_that_would_go_elsewhere() {
     let hook = Receiver::answering("{}");

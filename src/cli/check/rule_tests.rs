@@ -17,7 +17,7 @@ use crate::model::{
     RuleTrace, Severity, Trigger,
 };
 use crate::rules::RuleSet;
-use crate::simulation;
+use crate::simulation::{self, Scenario};
 use crate::store::StoreError;
 
 /// How to see what a message says.
@@ -59,8 +59,12 @@ pub(super) fn run(config: &Config, tests: &[RuleTest]) -> Result<Ran, StoreError
         }
         let is_over_time = matches!(test.given, Given::OverTime(_));
         if is_over_time || (failures.is_empty() && test.expect.counts_anything()) {
-            let timeline =
-                simulation::run(&simulated, test.at, test.given.events(), Some(test.lasts))?;
+            let scenario = Scenario {
+                events: test.given.events(),
+                silences: &test.silences,
+                lasts: Some(test.lasts),
+            };
+            let timeline = simulation::run(&simulated, test.at, scenario)?;
             failures.extend(counts::failures(test, &timeline));
             covered.extend(timeline.rules);
         }

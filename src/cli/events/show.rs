@@ -4,7 +4,7 @@ use super::super::context::{Context, Exit, Failure};
 use super::super::{text, words};
 use super::{Opened, triage};
 use crate::config::Needs;
-use crate::model::{DeliveryState, EventId};
+use crate::model::{DeliveryState, EventId, HeldFor};
 use crate::view::{CountedView, DeliveryRecordView, EventView};
 
 const EXAMPLES: &str = "\
@@ -143,9 +143,12 @@ fn incidents_text(event: &EventView) -> String {
     out
 }
 
-/// Says why an incident merges a report.
-fn reason(counted: &CountedView) -> String {
+/// Says why an incident merges a report, whose delivery may have been held.
+fn reason(counted: &CountedView, held_for: Option<HeldFor>) -> String {
     let position = position(counted);
+    if let Some(held_for) = held_for {
+        return format!("{position}, merged {}", words::held_for(held_for));
+    }
     match counted.individual {
         0 => format!("{position}, in an incident of many keys"),
         individual => {
@@ -174,7 +177,8 @@ fn delivery_text(record: &DeliveryRecordView, event: &EventView) -> String {
             .incidents
             .iter()
             .find(|counted| counted.id == incident);
-        let counted = counted.map_or_else(String::new, |one| format!(": {}", reason(one)));
+        let why = |one| format!(": {}", reason(one, delivery.held_for));
+        let counted = counted.map_or_else(String::new, why);
         out.push_str(&format!("    merged into {incident}{counted}\n"));
         return out;
     }
@@ -218,7 +222,7 @@ mod tests {
     use crate::feishu;
     use crate::model::{
         Actor, ChangeSource, Condition, Delivery, DeliveryState, Effect, EventId, EventState,
-        FeedbackAct, FeedbackState, FeedbackStatus, Finding, GroupKey, HeldFor, Image, ImageState,
+        FeedbackAct, FeedbackState, FeedbackStatus, Finding, GroupKey, Image, ImageState,
         IncidentId, IncidentState, Private, RuleName, RuleTrace, StatusChange, StatusJobRecord,
         StatusJobState, Timestamp, TriageAction,
     };
@@ -407,6 +411,10 @@ mod tests {
         assert!(text.contains(said) && !text.contains(", due "), "{text}");
         let said = "\nincidents\n  inc_3, open, rule \"blank\\nscreen\": report 17 of 300\n    grouped by fault: crash\\u{1b}\n";
         assert!(text.contains(said), "{text}");
+        let mut held = merged.clone();
+        held.deliveries[0].delivery.held_for = Some(HeldFor::Hold);
+        let said = "    merged into inc_3: report 17 of 300, merged because of `hold`\n";
+        assert!(to_text(&held).contains(said), "{}", to_text(&held));
         let json = to_json(&merged);
         assert_eq!(json["deliveries"][0]["merged_into"], "inc_3");
         assert_eq!(json["incidents"][0]["number"], 17);

@@ -34,7 +34,7 @@ pub(super) fn run(context: &mut Context, command: &Command) -> Result<Exit, Fail
 }
 
 /// Describes what a silence mutes.
-fn target_text(target: &SilenceTargetView) -> String {
+pub(super) fn target_text(target: &SilenceTargetView) -> String {
     let rule = target.rule.as_ref();
     let incident = target.incident.map(|id| format!("reports like {id}"));
     let parts = [

@@ -95,9 +95,8 @@ pub(super) fn config(
     section::refuse(top, SECTIONS, out);
     let test_names = rule_tests::Names {
         apps: &apps.apps,
-        destinations: &known.destinations,
         rules: &rules.written,
-        templates: &known.templates,
+        known: &known,
     };
     let tests = tests.read(test_names, context, out);
     rules.check_paths(&pages(&tests), out);

@@ -139,6 +139,21 @@ fn lasts(
     lasts
 }
 
+/// Reports keys about time in a test of one event.
+pub(super) fn refuse_without_events(raw: &RawTest, test: &Location, out: &mut Diagnostics) {
+    let written = [
+        ("for", raw.lasts.as_ref().map(Spanned::span)),
+        ("silences", raw.silences.as_ref().map(Spanned::span)),
+    ];
+    for (key, span) in written {
+        if let Some(span) = span {
+            let message = format!("`{key}` has no effect without `events`");
+            let help = "write the events over time: events = [{ event = \"…\", times = 300, every = \"200ms\" }]";
+            out.add_with_help(codes::TEST_KEYS, &test.key(key, span), message, help);
+        }
+    }
+}
+
 /// Reports keys that describe the one event of a test.
 fn refuse_beside_events(raw: &RawTest, test: &Location, out: &mut Diagnostics) {
     let written = [
@@ -169,7 +184,7 @@ pub(super) fn refuse_about_one(raw: &RawExpect, at: &Location, out: &mut Diagnos
     for (key, span) in written {
         if let Some(span) = span {
             let message = format!("`{key}` is about one event, and the test has `events`");
-            let help = "expect `messages`, `edits` or `incidents`, or write a test with `event`";
+            let help = "expect `messages`, `edits`, `incidents` or `suppressed`, or write a test with `event`";
             out.add_with_help(codes::TEST_KEYS, &at.key(key, span), message, help);
         }
     }

@@ -55,6 +55,8 @@ pub struct Expect {
     pub edits: Counts,
     /// The number of incidents that are opened.
     pub incidents: Option<Expected<u64>>,
+    /// The number of reports of which silences mute messages.
+    pub suppressed: Option<Expected<u64>>,
 }
 
 /// An expected number for each of some destinations.
@@ -63,7 +65,10 @@ pub type Counts = Vec<(DestinationName, Expected<u64>)>;
 impl Expect {
     /// Returns whether anything is expected of what is sent over time.
     pub const fn counts_anything(&self) -> bool {
-        !self.messages.is_empty() || !self.edits.is_empty() || self.incidents.is_some()
+        !self.messages.is_empty()
+            || !self.edits.is_empty()
+            || self.incidents.is_some()
+            || self.suppressed.is_some()
     }
 }
 
@@ -78,10 +83,11 @@ pub(super) fn read(
     let reader = Reader { at, file };
     let rules = elements(raw.rule);
     for rule in &rules {
-        let known = names.rules.iter().map(|rule| rule.name.as_str());
+        let known = names.rule_names();
         reader.name(rule, ("rule", "rule", codes::UNKNOWN_RULE), known, out);
     }
-    let destinations = names.destinations.iter().map(DestinationName::as_str);
+    let destinations = names.known.destinations.iter();
+    let destinations = destinations.map(DestinationName::as_str);
     let sent_to = raw.sent_to.map(|written| {
         let what = ("sent_to", "destination", codes::UNKNOWN_DESTINATION);
         for name in written.get_ref() {
@@ -90,7 +96,7 @@ pub(super) fn read(
         reader.names(written)
     });
     if let Some(template) = &raw.template {
-        let known = names.templates.iter().map(String::as_str);
+        let known = names.known.templates.iter().map(String::as_str);
         let what = ("template", "template", codes::NO_TEMPLATE);
         reader.name(template, what, known, out);
     }
@@ -114,8 +120,25 @@ pub(super) fn read(
         incidents: raw
             .incidents
             .map(|one| reader.one("incidents", one).map(u64::from)),
+        suppressed: raw
+            .suppressed
+            .map(|one| reader.one("suppressed", one).map(u64::from)),
     };
     (!out.concern(&at.path)).then_some(expect)
+}
+
+/// Reports a name that does not exist.
+pub(super) fn check_known<'n>(
+    name: &str,
+    at: &Location,
+    (what, code): (&str, Code),
+    known: impl Iterator<Item = &'n str> + Clone,
+    out: &mut Diagnostics,
+) {
+    if !known.clone().any(|known| known == name) {
+        let message = format!("there is no {what} {name:?}");
+        out.add_with_help(code, at, message, hints::which(name, known));
+    }
 }
 
 /// Reads one `expect` table.
@@ -133,12 +156,8 @@ impl Reader<'_> {
         known: impl Iterator<Item = &'n str> + Clone,
         out: &mut Diagnostics,
     ) {
-        let given = name.get_ref();
-        if !known.clone().any(|known| known == given) {
-            let message = format!("there is no {what} {given:?}");
-            let at = self.at.key(key, name.span());
-            out.add_with_help(code, &at, message, hints::which(given, known));
-        }
+        let at = self.at.key(key, name.span());
+        check_known(name.get_ref(), &at, (what, code), known, out);
     }
 
     fn one<T>(&self, key: &str, written: Spanned<T>) -> Expected<T> {

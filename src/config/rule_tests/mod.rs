@@ -3,6 +3,7 @@
 mod event;
 mod events;
 mod expect;
+mod silences;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -17,13 +18,14 @@ use super::rules::WrittenRule;
 use super::section::{self, missing};
 use crate::diag::{Diagnostic, Level, Place};
 use crate::feishu::App;
-use crate::model::{AppName, DestinationName, Event, Timestamp};
-use crate::simulation::Repeated;
+use crate::model::{AppName, Event, Timestamp};
+use crate::rules::Known;
+use crate::simulation::{Muting, Repeated};
 use crate::toml_reader::{
     Diagnostics, Entries, Field, Location, Many, Node, Table, Value, codes, elements, join,
 };
 
-use events::refuse_about_one;
+use events::{refuse_about_one, refuse_without_events};
 pub use expect::{Counts, Expect, Expected};
 
 /// A test of the rules, with its events.
@@ -37,6 +39,8 @@ pub struct RuleTest {
     pub given: Given,
     /// How long the clock runs.
     pub lasts: Duration,
+    /// Silences that begin meanwhile.
+    pub silences: Vec<Muting>,
     /// The expected outcome.
     pub expect: Expect,
 }
@@ -67,9 +71,15 @@ impl RuleTest {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Names<'a> {
     pub(super) apps: &'a BTreeMap<AppName, App>,
-    pub(super) destinations: &'a [DestinationName],
     pub(super) rules: &'a [WrittenRule],
-    pub(super) templates: &'a [String],
+    /// The names that rules may use.
+    pub(super) known: &'a Known,
+}
+
+impl<'a> Names<'a> {
+    fn rule_names(&self) -> impl Iterator<Item = &'a str> + Clone + use<'a> {
+        self.rules.iter().map(|rule| rule.name.as_str())
+    }
 }
 
 /// The unread entries of `[[tests]]`, each with its file.
@@ -181,6 +191,8 @@ impl Reader<'_> {
             true => self.over_time(&mut raw, &at, out),
             false => self.one_event(&mut raw, &at, out),
         };
+        let lasts = given.as_ref().map(|(_, lasts)| *lasts);
+        let silences = self.silences(raw.silences.take(), lasts, &at, out);
         let expect = self.expect(raw.expect, is_over_time, &at, out);
         let (name, (given, lasts)) = (raw.name?.into_inner(), given?);
         Some(RuleTest {
@@ -188,6 +200,7 @@ impl Reader<'_> {
             at: moment?.or_else(|| given.happened_at()).unwrap_or(AT),
             given,
             lasts,
+            silences: silences?,
             expect: expect?,
         })
     }
@@ -199,12 +212,7 @@ impl Reader<'_> {
         test: &Location,
         out: &mut Diagnostics,
     ) -> Option<(Given, Duration)> {
-        if let Some(written) = &raw.lasts {
-            let at = test.key("for", written.span());
-            let help = "write the events over time: events = [{ event = \"…\", times = 300, every = \"200ms\" }]";
-            let message = "`for` has no effect without `events`";
-            out.add_with_help(codes::TEST_KEYS, &at, message, help);
-        }
+        refuse_without_events(raw, test, out);
         if raw.event.is_none() {
             let help = "name a file with an event; `feedback-relay events sample` has some";
             missing(test, "event", help, out);
@@ -253,10 +261,10 @@ impl Reader<'_> {
         let raw = written.into_inner();
         if raw.is_empty() && !out.concern(&at.path) {
             let help = match is_over_time {
-                true => "write one of `messages`, `edits` and `incidents`",
+                true => "write one of `messages`, `edits`, `incidents` and `suppressed`",
                 false => {
                     "write one of `rule`, `sent_to`, `severity`, `template`, `contains`, `lacks`, `unrouted`, \
-                     `messages`, `edits` and `incidents`"
+                     `messages`, `edits`, `incidents` and `suppressed`"
                 }
             };
             out.add_with_help(codes::MISSING_KEY, &at, "nothing is expected", help);

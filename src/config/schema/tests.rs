@@ -34,11 +34,8 @@ fn holds(word: &str, demand: &Value, value: &Value) -> bool {
         "const" => demand == value,
         "pattern" => fits(&Regex::new(demand.as_str().unwrap()).unwrap()),
         "minLength" => value.as_str().is_none_or(|text| !text.is_empty()),
-        "maximum" => {
-            let most = demand.as_f64().unwrap();
-            value.as_f64().is_none_or(|number| number <= most)
-        }
         "minimum" => value.as_f64().is_none_or(|number| number >= 0.0),
+        "maximum" => value.as_f64() <= demand.as_f64(),
         "minItems" => value.as_array().is_none_or(|items| !items.is_empty()),
         "minProperties" => value.as_object().is_none_or(|table| !table.is_empty()),
         "required" => value.as_object().is_none_or(|table| {

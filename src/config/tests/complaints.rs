@@ -331,7 +331,21 @@ expect = {}
 name = "for one"
 event = "event.json"
 for = "1h"
+silences = { rule = "all", for = "1h" }
 expect = { messages = {} }
+[[tests]]
+name = "silences"
+events = { event = "event.json", times = 3, every = "1h" }
+silences = [
+  { rule = "al", for = "1h" },
+  { path = "x", afer = "1m", for = "0s" },
+  { pth = "x", for = "1h" },
+  { for = "31d" },
+  { rule = "all", reason = "x", after = "3h" },
+  { fault = "crsh", any = [], for = "1 h" },
+  "all",
+]
+expect = { suppresed = 1, suppressed = -1 }
 "#;
 
 const CYCLE: &str = r#"

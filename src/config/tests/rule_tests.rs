@@ -128,3 +128,25 @@ fn clock_runs_as_long_as_written() {
     assert_eq!(loaded.report(), "");
     assert_eq!(loaded.tests[0].lasts, Duration::from_secs(7200));
 }
+
+#[test]
+fn silences_are_read_with_their_conditions() {
+    let test = r#"
+        events = { event = "events/one.json", times = 3, every = "1m" }
+        silences = [{ rule = "all", for = "30d" }, { fault = ["crash", "freeze"], path = "pages/*", after = "2m", for = "10m" }]
+        expect = { suppressed = 0 }
+    "#;
+    let loaded = folder(test).load(&[]);
+    assert_eq!(loaded.report(), "");
+    let [of_rule, of_page] = loaded.tests[0].silences.as_slice() else {
+        panic!("{:?}", loaded.tests)
+    };
+    assert_eq!(of_rule.target.rule, Some("all".into()));
+    assert!(of_rule.conditions.is_none() && of_rule.after.is_zero());
+    assert_eq!(
+        of_page.target.conditions,
+        ["fault = [\"crash\", \"freeze\"]", "path = \"pages/*\""]
+    );
+    let times = (of_page.after.as_secs(), of_page.lasts.as_secs());
+    assert_eq!(times, (120, 600));
+}

@@ -80,7 +80,7 @@ fn full() -> (Folder, Config) {
         .with("tests/events/status-changed.json", STATUS_CHANGED);
     let loaded = folder.load(VARIABLES);
     assert_eq!(loaded.report(), "");
-    assert_eq!(loaded.tests.len(), 4);
+    assert_eq!(loaded.tests.len(), 5);
     (folder, loaded.config.unwrap())
 }
 

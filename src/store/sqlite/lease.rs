@@ -394,7 +394,7 @@ fn message(
     }
 }
 
-fn next_due_at(
+pub(super) fn next_due_at(
     conn: &Connection,
     destination: &DestinationName,
     now: Timestamp,

@@ -6,16 +6,18 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use super::engine::connection::{failure, remember_statements};
 use super::engine::migrations::STEPS;
 use super::engine::new_ids::{self, NewIds};
 use super::engine::tx::{IdGenerators, Tx};
-use super::{accept, complete_attempt, incidents, lease};
+use super::values::unsigned;
+use super::{accept, complete_attempt, incidents, lease, silences};
 use crate::model::*;
 use crate::store::{
-    ALL_SHOWN, Accepted, Arrival, CompletedAttempt, IncidentFilter, StoreError, Topic, Work,
+    ALL_SHOWN, Accepted, AddedSilence, Arrival, CompletedAttempt, IncidentFilter, NewSilence,
+    SilenceFilter, StoreError, Topic, Work,
 };
 
 /// How many deliveries are leased at a time.
@@ -35,6 +37,15 @@ pub struct MemoryStore {
 pub struct Ran<T> {
     pub result: T,
     pub topics: HashSet<Topic>,
+}
+
+/// A delivery that is held.
+#[derive(Clone, Debug)]
+pub struct HeldDelivery {
+    pub id: DeliveryId,
+    pub event: EventSeq,
+    pub destination: DestinationName,
+    pub until: Timestamp,
 }
 
 impl MemoryStore {
@@ -79,6 +90,59 @@ impl MemoryStore {
             }
             Ok(works)
         })
+    }
+
+    /// Returns when the next delivery to `destination` is due. See
+    /// [`Store::next_due_at`](crate::store::Store::next_due_at).
+    pub fn next_due_at(
+        &self,
+        destination: &DestinationName,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        lease::next_due_at(&self.conn, destination, now).map_err(failure)
+    }
+
+    /// Adds a silence. See [`Store::add_silence`](crate::store::Store::add_silence).
+    pub fn add_silence(
+        &self,
+        new: &NewSilence,
+        waiting: &[DeliveryId],
+        now: Timestamp,
+    ) -> Result<Ran<AddedSilence>, StoreError> {
+        self.run(now, |tx| silences::add(tx, new, waiting))
+    }
+
+    /// Returns all silences, newest first.
+    pub fn silences(&self, now: Timestamp) -> Result<Vec<Silence>, StoreError> {
+        silences::silences(&self.conn, &SilenceFilter::default(), now).map_err(failure)
+    }
+
+    /// Returns the number of reports of which silences muted messages.
+    pub fn suppressed_reports(&self) -> Result<u64, StoreError> {
+        let count = "SELECT count(DISTINCT event_seq) FROM deliveries WHERE state = 'suppressed'";
+        let count = self.conn.query_row(count, params![], |row| row.get(0));
+        count.map(unsigned).map_err(failure)
+    }
+
+    /// Returns the held deliveries in the order of creation.
+    pub fn held(&self) -> Result<Vec<HeldDelivery>, StoreError> {
+        self.all_held().map_err(failure)
+    }
+
+    fn all_held(&self) -> rusqlite::Result<Vec<HeldDelivery>> {
+        self.conn
+            .prepare_cached(
+                "SELECT id, event_seq, destination, due_at FROM deliveries WHERE state = 'held' ORDER BY id",
+            )?
+            .query_map([], |row| {
+                Ok(HeldDelivery {
+                    id: row.get(0)?,
+                    event: row.get(1)?,
+                    destination: row.get(2)?,
+                    until: row.get(3)?,
+                })
+            })?
+            .collect()
     }
 
     /// Returns all incidents, newest first.

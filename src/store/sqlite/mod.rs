@@ -54,7 +54,7 @@ use engine::readers::Readers;
 use engine::tx::Tx;
 use engine::uptime::UptimeClock;
 use engine::writer::{IfAbandoned, Writer};
-pub use memory::{MemoryStore, Ran};
+pub use memory::{HeldDelivery, MemoryStore, Ran};
 
 /// An open store.
 pub(super) struct Database {

@@ -151,7 +151,11 @@ fn remind_at(now: Timestamp, ends_at: Timestamp) -> Option<Timestamp> {
     Some(ends_at - SILENCE_REMINDER).filter(|at| *at > now)
 }
 
-fn add(tx: &Tx<'_>, new: &NewSilence, waiting: &[DeliveryId]) -> rusqlite::Result<AddedSilence> {
+pub(super) fn add(
+    tx: &Tx<'_>,
+    new: &NewSilence,
+    waiting: &[DeliveryId],
+) -> rusqlite::Result<AddedSilence> {
     let conditions = Some(&new.target.conditions).filter(|texts| !texts.is_empty());
     let conditions = conditions.map(|texts| serde_json::to_string(texts).expect("texts are JSON"));
     tx.prepare_cached(
@@ -364,7 +368,7 @@ pub(super) fn find(conn: &Connection, id: SilenceId) -> rusqlite::Result<Option<
         .optional()
 }
 
-fn silences(
+pub(super) fn silences(
     conn: &Connection,
     filter: &SilenceFilter,
     now: Timestamp,

@@ -20,6 +20,7 @@ pub(super) fn failures(test: &RuleTest, timeline: &Timeline) -> Vec<Diagnostic> 
     let mut failures = differences(test, timeline, ("message", &expect.messages, &messages));
     failures.extend(differences(test, timeline, ("edit", &expect.edits, &edits)));
     failures.extend(incidents(test, timeline));
+    failures.extend(suppressed(test, timeline));
     failures
 }
 
@@ -59,6 +60,22 @@ fn incidents(test: &RuleTest, timeline: &Timeline) -> Option<Diagnostic> {
     Some(test.failed(&expected.place, &what, Some(why.unwrap_or_else(none))))
 }
 
+fn suppressed(test: &RuleTest, timeline: &Timeline) -> Option<Diagnostic> {
+    let expected = test.expect.suppressed.as_ref()?;
+    let came = timeline.suppressed;
+    if came == expected.value {
+        return None;
+    }
+    let wanted = counted(expected.value, "muted report");
+    let what = format!("expected {wanted}, and there {}", are(came));
+    let view = timeline::view(test.at, timeline, None);
+    let why = match view.silences.is_empty() {
+        true => "the test has no `silences`".to_owned(),
+        false => timeline::held_back(&view).trim_end().to_owned(),
+    };
+    Some(test.failed(&expected.place, &what, Some(why)))
+}
+
 fn are(count: u64) -> String {
     match count {
         0 => "is none".into(),
@@ -69,14 +86,19 @@ fn are(count: u64) -> String {
 
 /// Explains the numbers of a destination: its timeline, and the incidents that merged reports.
 fn why(view: &SimulationView) -> String {
-    if view.timeline.is_empty() {
+    let held_back = timeline::held_back(view);
+    if view.timeline.is_empty() && held_back.is_empty() {
         return "no rule sends anything there".into();
     }
     let (shown, more) = view.timeline.split_at(view.timeline.len().min(LINES_MAX));
-    let mut lines = timeline::stretches(shown);
+    let mut lines = match shown {
+        [] => String::new(),
+        shown => timeline::stretches(shown),
+    };
     if !more.is_empty() {
         lines.push_str(&format!("and {} more lines\n", more.len()));
     }
+    lines.push_str(&held_back);
     lines.push_str(&incident_lines(view));
     lines.trim_end().to_owned()
 }
