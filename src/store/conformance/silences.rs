@@ -109,6 +109,7 @@ async fn deliver(bench: &Bench) -> Vec<(Trigger, Option<IncidentNews>)> {
     for lease in &leases {
         let finished = CompletedAttempt {
             handle: Some(MessageHandle(lease.item.delivery.id.to_string())),
+            shown: ALL_SHOWN,
             ..bench.finished(lease, Verdict::Done)
         };
         bench.record(lease, finished).await;
