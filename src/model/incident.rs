@@ -40,7 +40,7 @@ pub const EARLIER_COMPARED_MAX: usize = 20;
 /// An incident is flapping if this many with its key became quiet within [`FLAPPING_WITHIN`] before it opened.
 const FLAPPING_MIN: u64 = 3;
 
-/// See [`FLAPPING_MIN`].
+/// The time in which incidents of a flapping key become quiet and open again.
 pub const FLAPPING_WITHIN: Duration = Duration::from_secs(24 * 3600);
 
 /// The longest time without a report after which a flapping incident becomes quiet, unless its rule has a longer one.
@@ -295,7 +295,7 @@ impl IncidentProgress {
     }
 
     /// Returns the time without a report after which it becomes quiet. It doubles each time a flapping incident
-    /// opens again, up to [`FLAPPING_QUIET_MAX`].
+    /// opens again, up to four hours.
     pub fn resolve_after(&self) -> Duration {
         let own = self.terms.resolve_after;
         let times = self.reopened.saturating_add(1).saturating_sub(FLAPPING_MIN);
