@@ -28,7 +28,7 @@
 //!
 //! ```text
 //! 10 cli   9 demo   8 app online_check   7 config   6 web   5.5 admin   5.2 simulation
-//! 5 intake deliver images retention   4.7 triage   4.5 notices jobs incidents   4.2 view
+//! 5 intake deliver images retention   4.7 triage   4.6 incidents   4.5 notices jobs   4.2 view
 //! 4 store archive destination   3 feishu slack rules render   2 net tasks toml_reader
 //! 1 diag telemetry   0 model
 //! ```
