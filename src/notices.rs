@@ -19,16 +19,11 @@ use tokio_util::sync::CancellationToken;
 
 use self::budget::{Budget, Gathered, Reach, Ruling};
 use crate::model::{
-    AppName, Clock, Current, Delivery, DeliveryState, DestinationName, EventId, EventSeq,
-    EventState, MessageSpec, Notice, NoticeKind, Private, RuleName, Severity, Timestamp, Trigger,
+    Clock, Current, Delivery, DeliveryState, DestinationName, EventId, EventSeq, MessageSpec,
+    Notice, NoticeKind, RuleName, Severity, Timestamp, Trigger,
 };
-use crate::store::{
-    Accepted, AdminResult, Arrival, DeliveryFilter, NOTICE, NewDelivery, Silenceable, Store,
-};
+use crate::store::{Accepted, AdminResult, Arrival, DeliveryFilter, NOTICE, NewDelivery, Store};
 use crate::telemetry::{Metrics, events::NoticeGiven};
-
-/// The value of a notice event in place of the receiving app.
-const VIA: &str = "relay";
 
 /// The time in seconds within which a notice of the same kind and subject is a repeat.
 const REPEAT_AFTER_SECS: i64 = 3600;
@@ -327,23 +322,10 @@ fn arrival(
     });
     // A notice that is sent later in the hour is not a repeat of one that nobody got.
     let unsent = if delivery.is_none() { ":unsent" } else { "" };
+    let id = EventId::new(format!("notice:{}:{key}:{hour}{unsent}", notice.kind));
     Arrival {
-        id: EventId::new(format!("notice:{}:{key}:{hour}{unsent}", notice.kind)),
-        via: AppName::from(VIA),
-        event_type: NOTICE.to_owned(),
-        feedback: None,
-        users: Vec::new(),
-        tenant: None,
-        incidents: Vec::new(),
-        late_incidents: Vec::new(),
-        silenceable: Silenceable::default(),
-        received_at: now,
-        state: EventState::Noted,
-        body: Some(Private::new(write_notice(notice))),
         deliveries: delivery.into_iter().collect(),
-        images: Vec::new(),
-        images_deadline_at: now,
-        change: None,
+        ..Arrival::of_relay(id, NOTICE, write_notice(notice), now)
     }
 }
 

@@ -10,13 +10,13 @@ use crate::model::{
 use crate::store::{DeliveryFilter, EventFilter, EventRow, FormerNames, StoreError};
 use crate::view::{ComparisonView, ExampleView, RouteChangeView, RouteView};
 
-/// How many events of a changed route are named.
+/// The most events of a changed route that are named.
 const EXAMPLES_MAX: usize = 5;
 
 /// The destinations of an event, each with the rule that names it, if that is known.
 type Routes = BTreeMap<DestinationName, Option<RuleName>>;
 
-/// Where events went, and where they would go.
+/// The destinations that events went to, and those that they would go to.
 type FromTo = (Vec<RouteView>, Vec<RouteView>);
 
 /// The destinations of a configuration, as far as a comparison needs them.

@@ -69,7 +69,7 @@ pub async fn retry(
     store: &Store,
     destinations: &BTreeMap<DestinationName, Settings>,
     id: DeliveryId,
-) -> Result<ManualResult, StoreError> {
+) -> Result<ManualResult<DeliveryId>, StoreError> {
     let filter = DeliveryFilter {
         id: Some(id),
         limit: 1,
@@ -91,13 +91,16 @@ pub async fn retry_at(
     store: &Store,
     id: DeliveryId,
     destination: &DestinationName,
-) -> Result<ManualResult, StoreError> {
+) -> Result<ManualResult<DeliveryId>, StoreError> {
     let done = store.retry_at(id, destination).await?;
     Ok(result(id, ManualAction::Retry, done))
 }
 
 /// Ends an unfinished delivery.
-pub async fn discard(store: &Store, id: DeliveryId) -> Result<ManualResult, StoreError> {
+pub async fn discard(
+    store: &Store,
+    id: DeliveryId,
+) -> Result<ManualResult<DeliveryId>, StoreError> {
     let done = store.discard(id).await?;
     Ok(result(id, ManualAction::Discard, done))
 }
@@ -121,7 +124,7 @@ pub async fn dead(
     Ok(ids)
 }
 
-fn result(id: DeliveryId, action: ManualAction, done: AdminResult) -> ManualResult {
+fn result(id: DeliveryId, action: ManualAction, done: AdminResult) -> ManualResult<DeliveryId> {
     let message = match (done, action) {
         (AdminResult::Done, ManualAction::Retry) => format!("{id} is due now"),
         (AdminResult::Done, ManualAction::Discard) => format!("{id} is discarded"),
@@ -147,7 +150,7 @@ fn result(id: DeliveryId, action: ManualAction, done: AdminResult) -> ManualResu
 }
 
 /// Returns the result for a delivery that would wait forever, because its destination does not exist (any more).
-fn no_destination(id: DeliveryId, destination: &DestinationName) -> ManualResult {
+fn no_destination(id: DeliveryId, destination: &DestinationName) -> ManualResult<DeliveryId> {
     let name = destination.as_str();
     ManualResult {
         id,

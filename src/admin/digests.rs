@@ -5,22 +5,17 @@ use std::time::Duration;
 
 use super::{Error, EventQuery, Events};
 use crate::model::{
-    AppName, Content, Digest, DigestCounts, Event, EventId, EventSeq, EventState, FeedbackStatus,
-    MessageSpec, Private, RuleName, SUMMARY_NEWEST_MAX, Severity, Timestamp, Trigger,
+    Content, Digest, DigestCounts, Event, EventId, EventSeq, FeedbackStatus, MessageSpec, RuleName,
+    SUMMARY_NEWEST_MAX, Severity, Timestamp, Trigger,
 };
 use crate::rules::{self, DigestSettings};
-use crate::store::{
-    Arrival, DIGEST, LastDigest, NewDelivery, Silenceable, Store, StoreError, write_digest,
-};
+use crate::store::{Arrival, DIGEST, LastDigest, NewDelivery, Store, StoreError, write_digest};
 use crate::view::{DigestSummary, DigestView, ReportView};
 
 /// A digest is sent if it was missed by less than this.
 const MISSED_MAX: Duration = Duration::from_secs(12 * 3600);
 /// From this delay on, a digest says that it is late.
 const LATE: Duration = Duration::from_secs(15 * 60);
-/// The `via` of a digest, in place of a receiving app.
-const VIA: &str = "relay";
-
 /// A digest, and the reports that it quotes.
 #[derive(Debug)]
 struct Counted {
@@ -194,22 +189,9 @@ fn arrival(settings: &DigestSettings, counted: &Counted, now: Timestamp) -> Arri
         due_at: now,
         held: None,
     });
+    let id = EventId::new(format!("digest:{}:{due_at}", digest.name));
     Arrival {
-        id: EventId::new(format!("digest:{}:{due_at}", digest.name)),
-        via: AppName::from(VIA),
-        event_type: DIGEST.to_owned(),
-        feedback: None,
-        users: Vec::new(),
-        tenant: None,
-        incidents: Vec::new(),
-        late_incidents: Vec::new(),
-        silenceable: Silenceable::default(),
-        change: None,
-        received_at: now,
-        state: EventState::Noted,
-        body: Some(Private::new(write_digest(digest, &counted.newest))),
         deliveries: deliveries.collect(),
-        images: Vec::new(),
-        images_deadline_at: now,
+        ..Arrival::of_relay(id, DIGEST, write_digest(digest, &counted.newest), now)
     }
 }

@@ -6,7 +6,9 @@ use super::{Error, Events};
 use crate::deliver;
 use crate::model::{EventId, EventSeq, Incident, IncidentId, IncidentState};
 use crate::store::{IncidentFilter, Store, StoreError};
-use crate::view::{CloseResult, CountedView, IncidentSummary, IncidentView, ReportView, TimerView};
+use crate::view::{
+    CountedView, IncidentSummary, IncidentView, ManualResult, ReportView, TimerView,
+};
 
 /// The number of incidents that are read at a time.
 const PAGE: usize = 500;
@@ -52,13 +54,13 @@ impl IncidentList<'_> {
 }
 
 /// Closes an open incident.
-pub async fn close(store: &Store, id: IncidentId) -> Result<CloseResult, Error> {
+pub async fn close(store: &Store, id: IncidentId) -> Result<ManualResult<IncidentId>, Error> {
     let before = store.close_incident(id).await?;
     let before = before.ok_or(Error::NoIncident(id))?;
     Ok(result(id, before))
 }
 
-fn result(id: IncidentId, before: IncidentState) -> CloseResult {
+fn result(id: IncidentId, before: IncidentState) -> ManualResult<IncidentId> {
     let message = match before {
         IncidentState::Open => format!("{id} is closed"),
         IncidentState::Closed => format!("{id} is closed already"),
@@ -68,7 +70,7 @@ fn result(id: IncidentId, before: IncidentState) -> CloseResult {
             format!("{id} ended already, at its maximum age (continued); its successor may be open")
         }
     };
-    CloseResult {
+    ManualResult {
         id,
         done: before == IncidentState::Open,
         message,

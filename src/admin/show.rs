@@ -11,7 +11,7 @@ use crate::view::{
     rule_views,
 };
 
-/// How many reports of a summary are listed.
+/// The most reports of a summary that are listed.
 const SUMMARISED_MAX: usize = 100;
 
 impl Events<'_> {

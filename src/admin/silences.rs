@@ -13,15 +13,14 @@ use crate::store::{
     DeliveryFilter, EndedSilence, EventFilter, NewSilence, SilenceFilter, Store, StoreError,
 };
 use crate::view::{
-    AddedSilenceView, EndedSilenceView, MutedCount, MutedView, ReportView, SilenceSummary,
-    SilenceView,
+    AddedSilenceView, ManualResult, MutedCount, MutedView, ReportView, SilenceSummary, SilenceView,
 };
 
 /// The period of a preview.
 const PREVIEW: Duration = Duration::from_secs(86_400);
-/// How many of the newest events a preview examines.
+/// The most events that a preview examines: the newest ones.
 const PREVIEW_EVENTS_MAX: usize = 10_000;
-/// How many of the newest muted reports are shown.
+/// The most muted reports that are shown: the newest ones.
 const NEWEST_MAX: usize = 5;
 /// The number of rows that are read at a time.
 const PAGE: usize = 500;
@@ -51,13 +50,13 @@ async fn find(store: &Store, id: SilenceId) -> Result<Silence, Error> {
 }
 
 /// Ends a silence early.
-pub async fn end(store: &Store, id: SilenceId) -> Result<EndedSilenceView, Error> {
+pub async fn end(store: &Store, id: SilenceId) -> Result<ManualResult<SilenceId>, Error> {
     let (done, message) = match store.end_silence(id).await? {
         EndedSilence::Done => (true, format!("{id} is ended")),
         EndedSilence::Already(at) => (false, format!("{id} had ended at {at} already")),
         EndedSilence::Unknown => return Err(Error::NoSilence(id)),
     };
-    Ok(EndedSilenceView { id, done, message })
+    Ok(ManualResult { id, done, message })
 }
 
 /// Counts muted messages.

@@ -1,10 +1,12 @@
 //! Prints all output. No control character in it reaches a terminal.
 
+use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal, Write};
 
 use serde::Serialize;
 
 use super::text;
+use crate::view::ManualResult;
 
 /// Prints results to stdout and messages to stderr. A closed pipe is ignored; any other write error, such as a
 /// full disk, is reported by [`finish`](Self::finish).
@@ -64,6 +66,17 @@ impl Printer {
     fn json_text(&mut self, json: serde_json::Result<String>) {
         let json = json.expect("views can be written as JSON");
         self.write(&format!("{}\n", text::escape_json(&json)));
+    }
+
+    /// Prints the result of an operator's action: as JSON on one line, or in words.
+    pub(super) fn result<I: Display>(&mut self, result: &ManualResult<I>, json: bool) {
+        if json {
+            self.json_line(result);
+        } else if result.done {
+            self.line(&result.message);
+        } else {
+            self.note(&format!("error: {}", result.message));
+        }
     }
 
     /// Prints a message on one line.

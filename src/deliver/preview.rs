@@ -33,7 +33,7 @@ pub struct Preview {
     pub spec: MessageSpec,
     /// The rules that name the destination.
     pub rules: Vec<RuleName>,
-    /// How long the message would be held; `None`: it would be sent at once.
+    /// The time for which the message would be held; `None`: it would be sent at once.
     pub held: Option<HeldUntil>,
     /// The message in its first form. If the template fails, it is the built-in plain one, as in a real
     /// delivery.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Summarised, Timestamp};
 
-/// How many apps, faults and pages a digest lists each.
+/// The most apps, faults and pages that a digest lists each.
 pub const DIGEST_LINES_MAX: usize = 5;
 
 /// The content of a digest.

@@ -82,7 +82,7 @@ impl Hours {
     }
 }
 
-/// How many days to look for the nearest time of a [`Moment`]: a week, and the day itself once more.
+/// The number of days to search for the nearest time of a [`Moment`]: a week, and the day itself once more.
 const MOMENT_DAYS: i64 = 8;
 
 impl Moment {

@@ -25,16 +25,16 @@ pub const EDIT_PACE_MIN: Duration = Duration::from_secs(5);
 /// How many of its newest reports an incident's message quotes at most.
 pub const INCIDENT_NEWEST_MAX: usize = 3;
 
-/// How many kinds of words an incident's message quotes at most.
+/// The most kinds of words that an incident's message quotes.
 pub const INCIDENT_WORDS_MAX: usize = 3;
 
-/// How many images of its newest reports an incident's message shows at most.
+/// The most images of its newest reports that an incident's message shows.
 pub const INCIDENT_IMAGES_MAX: usize = 4;
 
-/// How long after its end an incident is mentioned as an earlier one.
+/// The time after its end in which an incident is mentioned as an earlier one.
 pub const SEEN_BEFORE_FOR: Duration = Duration::from_secs(14 * 86_400);
 
-/// How many of the newest reports of an earlier incident are compared.
+/// The most reports of an earlier incident that are compared: the newest ones.
 pub const EARLIER_COMPARED_MAX: usize = 20;
 
 /// An incident is flapping if this many with its key became quiet within [`FLAPPING_WITHIN`] before it opened.
@@ -257,11 +257,11 @@ pub struct IncidentProgress {
     pub silenced: u64,
     /// The value of `silenced` when the last mute began.
     pub silenced_before: u64,
-    /// How many of its reports were late. They change only the count: they notify nobody and extend nothing.
+    /// The number of its late reports. They change only the count: they notify nobody and extend nothing.
     pub late: u64,
     /// The period in which a new burst is looked for; `None` unless somebody has claimed it, or after a burst.
     pub burst: Option<BurstPeriod>,
-    /// How many incidents with its key became quiet in the [`FLAPPING_WITHIN`] before it opened.
+    /// The number of incidents with its key that became quiet in the [`FLAPPING_WITHIN`] before it opened.
     pub reopened: u64,
 }
 
@@ -364,7 +364,7 @@ pub struct Incident {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CountedReport {
     pub incident: IncidentId,
-    /// How many reports the incident had when this one was accepted, including it.
+    /// The number of the incident's reports when this one was accepted, including it.
     pub number: u64,
 }
 

@@ -70,11 +70,11 @@ pub struct PlannedDelivery {
     pub spec: MessageSpec,
     /// The rules that matched and name this destination, in order.
     pub rules: Vec<RuleName>,
-    /// How long `hold` of all these rules keeps the message; `None`: it is sent at once.
+    /// The time for which `hold` of all these rules keeps the message; `None`: it is sent at once.
     pub held: Option<HeldUntil>,
 }
 
-/// How long `hold` keeps a message.
+/// The time for which `hold` keeps a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldUntil {
     /// The end of the window.

@@ -16,13 +16,13 @@ pub const SILENCE_MAX: Duration = Duration::from_secs(30 * 86_400);
 /// A longer silence is probably a mistake.
 pub const SILENCE_LONG: Duration = Duration::from_secs(7 * 86_400);
 
-/// How long before its end a silence reminds of what it mutes.
+/// The time before its end at which a silence reminds of what it mutes.
 pub const SILENCE_REMINDER: Duration = Duration::from_secs(15 * 60);
 
-/// How long the button of an incident's message mutes it.
+/// The time for which the button of an incident's message mutes it.
 pub const BUTTON_SILENCE: Duration = Duration::from_secs(2 * 3600);
 
-/// How many of the newest waiting messages a new silence mutes at most.
+/// The most waiting messages that a new silence mutes: the newest ones.
 pub const SILENCE_WAITING_MAX: usize = 10_000;
 
 /// The id of a silence, written as `sil_3`.
@@ -45,7 +45,7 @@ impl FromStr for SilenceId {
 }
 
 keyed!(
-    /// How a silence was added.
+    /// The way in which a silence was added.
     SilenceSource {
         /// By `silences add`.
         Command => "command",

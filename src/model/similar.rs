@@ -10,14 +10,14 @@
 
 use std::collections::HashMap;
 
-/// How many texts are compared at most. The newest ones count.
+/// The most texts that are compared: the newest ones.
 pub const COMPARED_MAX: usize = 200;
 
 /// The smallest share of common words and pairs, in percent, at which texts are similar.
 const SIMILAR_MIN: usize = 14;
-/// How many words of a text are compared. They make at most 80 words and pairs.
+/// The most words of a text that are compared. They make at most 80 words and pairs.
 const WORDS_MAX: usize = 40;
-/// How many characters of a text are read. A hostile text may have no end.
+/// The most characters of a text that are read. A hostile text may have no end.
 const CHARS_MAX: usize = 1000;
 /// Numbers of at least this length identify something, for example an order.
 const NUMBER_DIGITS: usize = 4;

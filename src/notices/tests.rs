@@ -1,7 +1,7 @@
 //! Tests of which notices are sent, which are counted, and what the store keeps.
 
 use super::*;
-use crate::model::{EventSeq, ManualClock, Recorded, Verdict};
+use crate::model::{EventSeq, EventState, ManualClock, Recorded, Verdict};
 use crate::store::{self, CompletedAttempt, EventFilter};
 
 fn notice(kind: NoticeKind) -> Notice {

@@ -26,10 +26,10 @@ use crate::store::{
 
 pub use timeline::{About, Held, Sent, Stretch, Timeline};
 
-/// How many events a simulation has at most.
+/// The most events that a simulation has.
 pub const EVENTS_MAX: u64 = 10_000;
 
-/// How long a simulation lasts at most.
+/// The longest time that a simulation lasts.
 pub const LASTS_MAX: Duration = Duration::from_secs(31 * 86_400);
 
 /// The parts of a configuration that a simulation needs.
@@ -45,7 +45,7 @@ pub struct Settings {
 #[derive(Clone, Debug)]
 pub struct Repeated {
     pub event: Event,
-    /// How often it happens.
+    /// The number of times that it happens.
     pub times: u64,
     /// The time between two of them.
     pub every: Duration,
@@ -97,7 +97,7 @@ pub struct Muting {
 pub struct Scenario<'a> {
     pub events: &'a [Repeated],
     pub silences: &'a [Muting],
-    /// How long the clock runs, at most [`LASTS_MAX`]; `None`: until nothing is left to do.
+    /// The time for which the clock runs, at most [`LASTS_MAX`]; `None`: until nothing is left to do.
     pub lasts: Option<Duration>,
 }
 

@@ -78,12 +78,12 @@ pub enum About {
         id: IncidentId,
         /// Why the message is sent; for an edit, why the edited one was sent.
         news: IncidentNews,
-        /// How many reports the message counts.
+        /// The number of reports that the message counts.
         reports: u64,
     },
     /// Messages of one rule that were held.
     Summary {
-        /// How many reports it counts.
+        /// The number of reports that it counts.
         reports: u64,
         /// The windows of `hold` as they are written.
         hours: Option<String>,

@@ -11,7 +11,7 @@ use crate::model::*;
 /// The event type of a digest in the store.
 pub const DIGEST: &str = "feedback_relay.digest";
 
-/// How many apps, faults and pages of a period are stored each, for the comparison with the next period.
+/// The most apps, faults and pages of a period that are stored each, for the comparison with the next period.
 const STORED_MAX: usize = 200;
 
 /// The last period of a digest.

@@ -129,7 +129,32 @@ pub struct Arrival {
     pub change: Option<FeedbackChange>,
 }
 
-/// What silences of an event's messages depend on.
+impl Arrival {
+    /// Returns an event of the relay itself, without deliveries. No rule sees it, and no silence mutes it.
+    pub fn of_relay(id: EventId, event_type: &str, body: String, now: Timestamp) -> Self {
+        Self {
+            id,
+            // In place of a receiving app.
+            via: AppName::from("relay"),
+            event_type: event_type.to_owned(),
+            feedback: None,
+            users: Vec::new(),
+            received_at: now,
+            state: EventState::Noted,
+            body: Some(Private::new(body)),
+            deliveries: Vec::new(),
+            incidents: Vec::new(),
+            late_incidents: Vec::new(),
+            silenceable: Silenceable::default(),
+            tenant: None,
+            images: Vec::new(),
+            images_deadline_at: now,
+            change: None,
+        }
+    }
+}
+
+/// The properties of an event that decide which silences mute its messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Silenceable {
     /// The rules that name each destination. A message is muted if all of them are. Destinations that are not listed

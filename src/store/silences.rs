@@ -17,7 +17,7 @@ pub struct NewSilence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddedSilence {
     pub id: SilenceId,
-    /// How many waiting messages it muted.
+    /// The number of waiting messages that it muted.
     pub waiting: u64,
 }
 
@@ -60,7 +60,7 @@ pub struct SilenceFilter {
     pub id: Option<SilenceId>,
 }
 
-/// How many messages of a rule a silence muted for a destination.
+/// The number of messages of a rule that a silence muted for a destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SilenceCount {
     pub rule: RuleName,

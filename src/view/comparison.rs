@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{text, text_or_null};
 use crate::model::{DestinationName, EventId, RuleName, Timestamp};
 
-/// Where the rules of a configuration would send stored events, compared with where they went.
+/// The destinations that the rules of a configuration would choose for stored events, compared with those they went to.
 #[derive(Clone, Debug, Serialize)]
 pub struct ComparisonView {
     /// Only events received from this time on are compared.
@@ -26,9 +26,9 @@ pub struct ComparisonView {
 pub struct RouteChangeView {
     /// The number of events.
     pub events: u64,
-    /// Where they went; empty: nowhere.
+    /// The destinations that they went to; empty: none.
     pub from: Vec<RouteView>,
-    /// Where they would go; empty: nowhere.
+    /// The destinations that they would go to; empty: none.
     pub to: Vec<RouteView>,
     /// The newest of them, newest first.
     pub examples: Vec<ExampleView>,

@@ -160,14 +160,3 @@ impl From<Attempt> for AttemptView {
         }
     }
 }
-
-/// The result of retrying or discarding a delivery.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ManualResult {
-    #[serde(serialize_with = "text")]
-    pub id: DeliveryId,
-    /// Whether it was retried or discarded.
-    pub done: bool,
-    /// The result in words, or why it was refused.
-    pub message: String,
-}

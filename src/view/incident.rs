@@ -273,19 +273,8 @@ pub struct CountedView {
     /// The values of `group_by`, in its order; null where the report has none. Empty for an incident of many keys.
     #[serde(serialize_with = "key")]
     pub key: Vec<(GroupKey, Option<Private>)>,
-    /// How many of its reports are delivered individually: the first ones.
+    /// The number of its reports that are delivered individually: the first ones.
     pub individual: u64,
-}
-
-/// The result of closing an incident.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CloseResult {
-    #[serde(serialize_with = "text")]
-    pub id: IncidentId,
-    /// Whether it was closed.
-    pub done: bool,
-    /// The result in words, or why it was refused.
-    pub message: String,
 }
 
 fn seconds<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {

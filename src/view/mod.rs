@@ -29,9 +29,7 @@ mod triage;
 pub use self::backfill::{BackfillView, BackfilledView};
 pub use self::backup::BackupView;
 pub use self::comparison::{ComparisonView, ExampleView, RouteChangeView, RouteView};
-pub use self::delivery::{
-    AttemptView, DeliveryRecordView, DeliveryView, ManualResult, SendView, SpecView,
-};
+pub use self::delivery::{AttemptView, DeliveryRecordView, DeliveryView, SendView, SpecView};
 pub use self::destination::{DestinationView, Wait};
 pub use self::digest::{ComparedView, DigestSummary, DigestView};
 pub use self::erase::{ErasedClicks, ErasedEvent, ErasedLog, LogState};
@@ -39,15 +37,14 @@ pub use self::event::{ArrivalView, EventView, StatusChangeView};
 pub use self::event_summary::{EventSummary, ReportView};
 pub use self::image::ImageView;
 pub use self::incident::{
-    CloseResult, CountedView, IncidentMessageView, IncidentSummary, IncidentView, SeenBeforeView,
-    StepView, TermsView, TimerView,
+    CountedView, IncidentMessageView, IncidentSummary, IncidentView, SeenBeforeView, StepView,
+    TermsView, TimerView,
 };
 pub use self::preview::{GroupView, PreviewView, RequestView, TrialView};
 pub use self::replay::{ReplayTotals, ReplayedDelivery, ReplayedEvent};
 pub use self::rule::{FindingKey, RuleView, rule_views};
 pub use self::silence::{
-    AddedSilenceView, EndedSilenceView, MutedCount, MutedView, SilenceSummary, SilenceTargetView,
-    SilenceView,
+    AddedSilenceView, MutedCount, MutedView, SilenceSummary, SilenceTargetView, SilenceView,
 };
 pub use self::simulation::{
     HeldView, SimulatedIncident, SimulatedSilence, SimulationView, StretchView,
@@ -64,6 +61,17 @@ use std::fmt::Display;
 use serde::{Serialize, Serializer};
 
 use crate::model::{DestinationName, Private};
+
+/// The result of an operator's action on one thing: a delivery, an incident, a silence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ManualResult<I: Display> {
+    #[serde(serialize_with = "text")]
+    pub id: I,
+    /// Whether it was done.
+    pub done: bool,
+    /// The result in words, or why it was refused.
+    pub message: String,
+}
 
 /// Serializes a value as its text.
 fn text<S: Serializer>(value: &impl Display, to: S) -> Result<S::Ok, S::Error> {

@@ -131,17 +131,6 @@ pub struct AddedSilenceView {
     pub examined: u64,
     /// Whether these are all events of the last day.
     pub complete: bool,
-    /// How many waiting messages it mutes.
+    /// The number of waiting messages that it mutes.
     pub waiting: u64,
-}
-
-/// The result of ending a silence.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct EndedSilenceView {
-    #[serde(serialize_with = "text")]
-    pub id: SilenceId,
-    /// Whether it was ended.
-    pub done: bool,
-    /// The result in words, or why it was refused.
-    pub message: String,
 }

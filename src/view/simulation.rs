@@ -38,10 +38,10 @@ pub struct SimulationView {
 pub struct SimulatedIncident {
     #[serde(flatten)]
     pub summary: IncidentSummary,
-    /// How many of its reports are delivered individually, unless they are muted. The others are merged into its
+    /// The number of its reports that are delivered individually, unless they are muted. The others are merged into its
     /// messages.
     pub individual: u64,
-    /// How many of its reports a silence muted.
+    /// The number of its reports that a silence muted.
     pub muted: u64,
 }
 
@@ -120,7 +120,7 @@ pub struct StretchView {
     /// Why the incident sends them; for edits, why the edited message was sent.
     #[serde(serialize_with = "text_or_null")]
     pub news: Option<IncidentNews>,
-    /// How many reports a summary or the last message of an incident counts; null for messages about one event.
+    /// The number of reports that a summary or the last message of an incident counts; null for messages about one event.
     pub reports: Option<u64>,
     /// For a summary of held messages: the windows of `hold`; null for others.
     pub summary_of: Option<String>,

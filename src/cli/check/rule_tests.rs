@@ -20,7 +20,7 @@ use crate::rules::RuleSet;
 use crate::simulation::{self, Scenario};
 use crate::store::StoreError;
 
-/// How to see what a message says.
+/// The help for a failed test of texts.
 const SHOWS_MESSAGES: &str = "`feedback-relay try` shows the whole messages";
 
 /// The result of all tests.

@@ -98,13 +98,7 @@ pub(super) async fn run(
             }
         };
         good &= result.done;
-        if args.json {
-            context.out.json_line(&result);
-        } else if result.done {
-            context.out.line(&result.message);
-        } else {
-            context.out.note(&format!("error: {}", result.message));
-        }
+        context.out.result(&result, args.json);
     }
     Ok(Exit::done_if(good))
 }

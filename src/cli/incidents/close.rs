@@ -28,12 +28,6 @@ pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Fail
     let config = context.config_for(Needs::StoreOnly)?;
     let store = context.store(&config)?;
     let result = incidents::close(&store, args.id).await?;
-    if args.json {
-        context.out.json_line(&result);
-    } else if result.done {
-        context.out.line(&result.message);
-    } else {
-        context.out.note(&format!("error: {}", result.message));
-    }
+    context.out.result(&result, args.json);
     Ok(Exit::done_if(result.done))
 }

@@ -28,12 +28,6 @@ pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Fail
     let config = context.config_for(Needs::StoreOnly)?;
     let store = context.store(&config)?;
     let ended = silences::end(&store, args.id).await?;
-    if args.json {
-        context.out.json_line(&ended);
-    } else if ended.done {
-        context.out.line(&ended.message);
-    } else {
-        context.out.note(&format!("error: {}", ended.message));
-    }
+    context.out.result(&ended, args.json);
     Ok(Exit::done_if(ended.done))
 }

@@ -37,7 +37,7 @@ pub struct RuleTest {
     pub at: Timestamp,
     /// What happens.
     pub given: Given,
-    /// How long the clock runs.
+    /// The time for which the clock runs.
     pub lasts: Duration,
     /// Silences that begin meanwhile.
     pub silences: Vec<Muting>,

@@ -15,7 +15,7 @@ use crate::telemetry::events::{DeliveryEnded, GateChanged};
 
 /// How often a failing lane checks tried messages again. An earlier pass may have missed some.
 const PASS_EVERY: Duration = Duration::from_secs(10);
-/// How often a lane looks for messages that have waited longer than `stale_after`.
+/// The interval at which a lane looks for messages that have waited longer than `stale_after`.
 const STALE_EVERY: Duration = Duration::from_secs(60);
 /// Number of expiry checks within `retry_for`, with the shortest and longest time between two checks.
 const EXPIRY_CHECKS: u32 = 20;

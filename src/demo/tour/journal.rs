@@ -37,7 +37,7 @@ pub(super) struct Journal {
 pub(super) struct Counted {
     /// The number of its reports.
     pub(super) reports: u64,
-    /// How many of them were delivered individually.
+    /// The number of them that were delivered individually.
     pub(super) individual: usize,
     /// The platforms' ids of its own messages, oldest first.
     pub(super) messages: Vec<String>,

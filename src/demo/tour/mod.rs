@@ -91,7 +91,7 @@ pub struct Tour {
     page: Server,
     /// The secret part of the page's address.
     key: String,
-    /// Where the relay listens: `http://127.0.0.1:PORT`.
+    /// The address that the relay listens on: `http://127.0.0.1:PORT`.
     relay_url: String,
     board: Arc<Board>,
     tasks: Tasks,

@@ -23,9 +23,9 @@ const PROGRAM: &str = "/proc/self/exe";
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// The pause after a start that failed.
 const FAILED_PAUSE: Duration = Duration::from_secs(2);
-/// How long the relay may take to answer whether it is ready.
+/// The time limit for the relay to answer that it is ready.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long the relay may take to stop; its own grace is shorter.
+/// The time limit for the relay to stop; its own grace is shorter.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The relay's process.
@@ -84,7 +84,7 @@ struct Restart {
 pub(super) struct Found {
     /// The number of acknowledged events.
     pub(super) acknowledged: usize,
-    /// How many of them are not in the store.
+    /// The number of them that are not in the store.
     pub(super) lost: usize,
 }
 

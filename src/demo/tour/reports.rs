@@ -241,7 +241,7 @@ const WORDS: &[&str] = &[
     "It stays white, even after I cleared the cache.",
 ];
 
-/// How many people report in a storm; some report twice.
+/// The number of people who report in a storm; some report twice.
 const REPORTERS: usize = 870;
 /// One of so many reports of a storm has a picture.
 const PICTURE_EVERY: usize = 125;

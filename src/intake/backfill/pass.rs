@@ -18,7 +18,7 @@ use crate::store::{Accepted, Holding, StoreError};
 
 /// The age from which a report is delivered without mentions, in a summary.
 const LATE: Duration = Duration::from_secs(3600);
-/// How long a late report waits for the end of its pass, which summarises it. A pass that crashed has no end.
+/// The time for which a late report waits for the end of its pass, which summarises it. A pass that crashed has no end.
 const LATE_WAIT: Duration = Duration::from_secs(3600);
 /// The most pages of one list: 200,000 reports in 180 days.
 const PAGES_MAX: u32 = 2000;

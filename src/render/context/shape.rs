@@ -195,7 +195,7 @@ pub(super) struct Mute<'a> {
     pub(super) until: Option<Time>,
     pub(super) by: Option<Text<'a>>,
     pub(super) reason: Option<Text<'a>>,
-    /// How many reports it muted.
+    /// The number of reports that it muted.
     pub(super) reports: Option<u64>,
 }
 

@@ -12,9 +12,7 @@ use super::values::{SpecColumn, signed, unsigned};
 use super::{Database, IfAbandoned, deliveries, rows};
 use crate::model::*;
 use crate::store::decide::held::{MessageOf, Settled, Waited, settle};
-use crate::store::{
-    Accepted, Arrival, DIGEST, NewDelivery, SUMMARY, Silenceable, StoreError, write_summary,
-};
+use crate::store::{Accepted, Arrival, DIGEST, NewDelivery, SUMMARY, StoreError, write_summary};
 
 impl Database {
     /// See [`crate::store::Store::summarise_late`].
@@ -65,10 +63,7 @@ pub(super) const SUMMARISED: &str =
     "SELECT e.id FROM deliveries d JOIN events e ON e.seq = d.event_seq
      WHERE d.summary_seq = ?1 ORDER BY d.reported_at DESC LIMIT ?2";
 
-/// The `via` of a summary, in place of a receiving app.
-const VIA: &str = "relay";
-
-/// How many deliveries one transaction settles at most. More than these become another summary.
+/// The most deliveries that one transaction settles. More than these become another summary.
 const BATCH: u32 = 20_000;
 
 /// A delivery is held until the end of its windows. A due time further ahead was written before the clock jumped
@@ -253,19 +248,6 @@ fn arrival(
         .to_string()
         .replace("dlv_", "summary:");
     Arrival {
-        id: EventId::new(id),
-        via: AppName::from(VIA),
-        event_type: SUMMARY.to_owned(),
-        feedback: None,
-        users: Vec::new(),
-        tenant: None,
-        incidents: Vec::new(),
-        late_incidents: Vec::new(),
-        silenceable: Silenceable::default(),
-        change: None,
-        received_at: tx.now,
-        state: EventState::Noted,
-        body: Some(Private::new(write_summary(summary))),
         deliveries: vec![NewDelivery {
             destination: destination.clone(),
             spec,
@@ -273,8 +255,7 @@ fn arrival(
             due_at: tx.now,
             held: None,
         }],
-        images: Vec::new(),
-        images_deadline_at: tx.now,
+        ..Arrival::of_relay(EventId::new(id), SUMMARY, write_summary(summary), tx.now)
     }
 }
 

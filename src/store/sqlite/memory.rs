@@ -20,9 +20,9 @@ use crate::store::{
     SilenceFilter, StoreError, Topic, Work,
 };
 
-/// How many deliveries are leased at a time.
+/// The most deliveries that are leased at a time.
 const LEASED: usize = 1000;
-/// How long a lease lasts. Each is completed at once.
+/// The duration of a lease. Each is completed at once.
 const LEASE: Duration = Duration::from_secs(60);
 
 /// An empty store in memory. All changes belong to one transaction that is never committed.

@@ -10,7 +10,7 @@ use crate::model::DestinationName;
 use crate::simulation::Timeline;
 use crate::view::SimulationView;
 
-/// How many lines of a timeline explain a failure.
+/// The most lines of a timeline that explain a failure.
 const LINES_MAX: usize = 12;
 
 /// Returns every expectation that was not met.

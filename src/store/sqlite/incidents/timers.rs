@@ -9,10 +9,8 @@ use crate::store::sqlite::accept::accept;
 use crate::store::sqlite::engine::tx::Tx;
 use crate::store::sqlite::values::{SpecColumn, signed};
 use crate::store::sqlite::{deliveries, edits, messages, silences};
-use crate::store::{Accepted, Arrival, INCIDENT, NewDelivery, Silenceable, Topic, write_incident};
+use crate::store::{Accepted, Arrival, INCIDENT, NewDelivery, Topic, write_incident};
 
-/// The `via` of an incident's own event, in place of a receiving app.
-const VIA: &str = "relay";
 /// The template of incident messages.
 const TEMPLATE: &str = "incident";
 /// How many incidents one transaction advances. The limit holds the writer for milliseconds.
@@ -322,25 +320,9 @@ fn own_event(tx: &Tx<'_>, incident: &mut Incident) -> rusqlite::Result<EventSeq>
         return Ok(event);
     }
     let random = tx.generators.delivery(tx.now).to_string();
-    let arrival = Arrival {
-        // A new store starts again with the first incident, so its number alone may repeat.
-        id: EventId::new(random.replace("dlv_", "incident:")),
-        via: AppName::from(VIA),
-        event_type: INCIDENT.to_owned(),
-        feedback: None,
-        users: Vec::new(),
-        tenant: None,
-        incidents: Vec::new(),
-        late_incidents: Vec::new(),
-        silenceable: Silenceable::default(),
-        received_at: tx.now,
-        state: EventState::Noted,
-        body: Some(Private::new(write_incident(incident.id))),
-        deliveries: Vec::new(),
-        images: Vec::new(),
-        images_deadline_at: tx.now,
-        change: None,
-    };
+    // A new store starts again with the first incident, so its number alone may repeat.
+    let id = EventId::new(random.replace("dlv_", "incident:"));
+    let arrival = Arrival::of_relay(id, INCIDENT, write_incident(incident.id), tx.now);
     let (Accepted::New(event) | Accepted::Repeat(event)) = accept(tx, &arrival)?;
     tx.prepare_cached("UPDATE incidents SET event_seq = ?2 WHERE id = ?1")?
         .execute(params![incident.id, event])?;
